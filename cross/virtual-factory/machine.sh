@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Starts the virtual factory's machine, its console on the terminal: `cross/virtual-factory/machine.sh target/factory`.
+# Needs what prepare.sh left in the folder; becomes qemu, so that ending this process is a power cut.
+set -euo pipefail
+
+usage() {
+    cat >&2 <<'END'
+usage: cross/virtual-factory/machine.sh FOLDER [options]
+  --agent PORT          the agent is reached at 127.0.0.1:PORT (see ask.sh)
+  --call PORT           the agent calls 127.0.0.1:PORT when it is ready
+  --forward PORT:GUEST  127.0.0.1:PORT of this computer is the machine's port GUEST
+  --disk FILE           an ext4 image, mounted on /data; what was synced to it outlives the machine
+  --shell               a shell on the console
+END
+    exit 2
+}
+
+[ $# -ge 1 ] || usage
+folder=$1
+shift
+network=user,id=net0
+words="console=ttyAMA0 quiet panic=-1 audit=0 mitigations=off nokaslr"
+options=()
+while [ $# != 0 ]; do
+    case $1 in
+        --shell)
+            words+=" factory.shell"
+            shift
+            continue
+            ;;
+        --agent | --call | --forward | --disk) [ $# -ge 2 ] || usage ;;
+        *) usage ;;
+    esac
+    case $1 in
+        --agent) network+=",hostfwd=tcp:127.0.0.1:$2-:7001" ;;
+        --call) words+=" factory.call=$2" ;;
+        --forward) network+=",hostfwd=tcp:127.0.0.1:${2%%:*}-:${2##*:}" ;;
+        --disk) options+=(-drive "file=$2,format=raw,if=none,id=disk" -device "virtio-blk-pci,drive=disk") ;;
+    esac
+    shift 2
+done
+
+for part in vmlinuz initramfs; do
+    [ -e "$folder/$part" ] || {
+        echo "error: $folder/$part is missing; run cross/virtual-factory/prepare.sh $folder" >&2
+        exit 2
+    }
+done
+command -v qemu-system-aarch64 >/dev/null || {
+    echo "error: qemu-system-aarch64 is missing; install qemu-system-arm" >&2
+    exit 2
+}
+exec qemu-system-aarch64 -M virt,gic-version=2 -cpu cortex-a72 -smp 2 -m 512 -accel tcg,thread=multi \
+    -nographic -no-reboot -kernel "$folder/vmlinuz" -initrd "$folder/initramfs" -append "$words" \
+    -netdev "$network" -device virtio-net-pci,netdev=net0,romfile= ${options[@]+"${options[@]}"}

@@ -1,0 +1,233 @@
+//! Captured bytes to RGB: only the region of interest of raw formats is converted. Refuses buffers that are shorter
+//! than their size says, and regions outside the image.
+//!
+//! YUV is BT.601 limited range (ITU-R BT.601-7, 8 bits): with y = Y − 16, u = U − 128, v = V − 128,
+//! `R = (76309 y + 104597 v + 32768) >> 16`, `G = (76309 y − 25675 u − 53279 v + 32768) >> 16`,
+//! `B = (76309 y + 132201 u + 32768) >> 16`, each held within 0 and 255. The factors are 2^16 times 255/219,
+//! 255/112 · (1 − 0.299) and so on, to the nearest integer; the result is the exact formula's rounded value, or its
+//! neighbour where that lies within 0.01 of a half. A chroma sample counts for all pixels it was taken from.
+
+use crate::camera::CameraError;
+use crate::capture::{Capture, PixelFormat};
+use crate::frame::Frame;
+use crate::image_file::{self, MAX_SIDE};
+
+/// Turns the bytes of a capture into a frame: the whole, or left, top, width and height of `roi`.
+/// `reuse` is the buffer of an earlier frame ([`Frame::into_rgb`]): raw formats then allocate nothing.
+///
+/// # Errors
+/// An image file that cannot be read or is cut short, a raw buffer that does not hold its size, a region of interest
+/// without pixels or not wholly inside.
+pub fn decode(capture: &Capture, roi: Option<[u32; 4]>, reuse: Vec<u8>) -> Result<Frame, CameraError> {
+    if capture.format == PixelFormat::File {
+        let frame = image_file::decode(&capture.bytes)?;
+        return match roi {
+            Some(roi) => crop(frame, roi),
+            None => Ok(frame),
+        };
+    }
+    let planes = Planes::of(capture)?;
+    let window = Window::of(roi, capture.width, capture.height)?;
+    // Every byte is written below, so old ones need no clearing.
+    let mut rgb = reuse;
+    rgb.resize(window.width * window.height * 3, 0);
+    for (y, out) in (window.top..).zip(rgb.chunks_exact_mut(window.width * 3)) {
+        planes.row(capture.format, y, window.left, out);
+    }
+    Ok(Frame::new(window.width as u32, window.height as u32, rgb).map_err(image_file::ImageError::from)?)
+}
+
+/// A region that was found to lie inside its image.
+struct Window {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+}
+
+impl Window {
+    fn of(roi: Option<[u32; 4]>, width: u32, height: u32) -> Result<Self, CameraError> {
+        let roi = roi.unwrap_or([0, 0, width, height]);
+        let inside =
+            |start: u32, length: u32, side: u32| length > 0 && u64::from(start) + u64::from(length) <= u64::from(side);
+        if !inside(roi[0], roi[2], width) || !inside(roi[1], roi[3], height) {
+            return Err(CameraError::Roi { roi, width, height });
+        }
+        let [left, top, width, height] = roi.map(|side| side as usize);
+        Ok(Self { left, top, width, height })
+    }
+}
+
+/// Cuts the region out within the frame's own buffer.
+fn crop(frame: Frame, roi: [u32; 4]) -> Result<Frame, CameraError> {
+    let stride = frame.width() as usize * 3;
+    let window = Window::of(Some(roi), frame.width(), frame.height())?;
+    let (length, mut rgb) = (window.width * 3, frame.into_rgb());
+    for row in 0..window.height {
+        let start = (window.top + row) * stride + window.left * 3;
+        rgb.copy_within(start..start + length, row * length);
+    }
+    rgb.truncate(window.height * length);
+    Ok(Frame::new(window.width as u32, window.height as u32, rgb).map_err(image_file::ImageError::from)?)
+}
+
+/// Bytes of a row without padding; the rows of chroma of [`PixelFormat::Nv12`] are as long.
+pub(super) fn row_bytes(format: PixelFormat, width: u32) -> u64 {
+    let width = u64::from(width);
+    match format {
+        PixelFormat::File => 0,
+        PixelFormat::Yuyv => width.div_ceil(2) * 4,
+        PixelFormat::Grey => width,
+        PixelFormat::Rgb24 => width * 3,
+        PixelFormat::Nv12 => width.div_ceil(2) * 2,
+    }
+}
+
+/// Bytes that an image must have: whole rows but for the last, whose padding may be missing.
+pub(super) fn image_bytes(format: PixelFormat, width: u32, height: u32, stride: u32) -> u64 {
+    let (row, stride, rows) = (row_bytes(format, width), u64::from(stride), u64::from(height));
+    match format {
+        PixelFormat::File => 0,
+        // The plane of luminance is padded in full, since that of chroma follows it.
+        PixelFormat::Nv12 => stride * rows + stride * rows.div_ceil(2).saturating_sub(1) + row,
+        _ => stride * rows.saturating_sub(1) + row,
+    }
+}
+
+/// The planes of a raw image that is as long as its size says.
+struct Planes<'a> {
+    /// Luminance, or all there is.
+    first: &'a [u8],
+    /// Chroma.
+    second: &'a [u8],
+    stride: usize,
+}
+
+impl<'a> Planes<'a> {
+    fn of(capture: &'a Capture) -> Result<Self, CameraError> {
+        let Capture { format, width, height, stride, .. } = *capture;
+        let wrong = |reason: String| CameraError::Raw { format: format.name(), width, height, stride, reason };
+        if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
+            return Err(wrong(format!("sides must be 1 to {MAX_SIDE} pixels; set the size of the source")));
+        }
+        let row = row_bytes(format, width);
+        if u64::from(stride) < row {
+            return Err(wrong(format!("a row needs {row} bytes; set the size or the format of the source")));
+        }
+        let need = image_bytes(format, width, height, stride);
+        let have = capture.bytes.len() as u64;
+        if have < need {
+            let short = need - have;
+            return Err(wrong(format!(
+                "{short} bytes are missing (need {need}, have {have}); check cable and bandwidth"
+            )));
+        }
+        let stride = stride as usize;
+        let chroma = if format == PixelFormat::Nv12 { stride * height as usize } else { capture.bytes.len() };
+        let (first, second) = capture.bytes.split_at(chroma);
+        Ok(Self { first, second, stride })
+    }
+
+    /// Converts a row from pixel `left` on, as many as `out` holds.
+    fn row(&self, format: PixelFormat, y: usize, left: usize, out: &mut [u8]) {
+        let row = &self.first[y * self.stride..];
+        match format {
+            // Files were decoded elsewhere.
+            PixelFormat::File => {}
+            PixelFormat::Rgb24 => out.copy_from_slice(&row[left * 3..left * 3 + out.len()]),
+            PixelFormat::Grey => {
+                for (pixel, &level) in out.chunks_exact_mut(3).zip(&row[left..]) {
+                    pixel.fill(level);
+                }
+            }
+            PixelFormat::Yuyv => {
+                let quads = row[left / 2 * 4..].chunks_exact(4);
+                pairs(left, out, quads.map(|quad| ([quad[0], quad[2]], Chroma::of(quad[1], quad[3]))));
+            }
+            PixelFormat::Nv12 => {
+                let chroma = &self.second[y / 2 * self.stride..];
+                let both = row[left / 2 * 2..].chunks(2).zip(chroma[left / 2 * 2..].chunks_exact(2));
+                pairs(
+                    left,
+                    out,
+                    both.map(|(luma, chroma)| {
+                        // In an image of odd width the last pair has one pixel.
+                        let second = *luma.get(1).unwrap_or(&luma[0]);
+                        ([luma[0], second], Chroma::of(chroma[0], chroma[1]))
+                    }),
+                );
+            }
+        }
+    }
+}
+
+/// Walks over pairs of pixels that share their chroma, beginning or ending inside a pair where the region does.
+fn pairs(left: usize, out: &mut [u8], mut pairs: impl Iterator<Item = ([u8; 2], Chroma)>) {
+    let (head, body) = out.split_at_mut(if left % 2 == 1 { 3 } else { 0 });
+    if let Some(pixel) = head.first_chunk_mut::<3>()
+        && let Some((luma, chroma)) = pairs.next()
+    {
+        *pixel = chroma.rgb(luma[1]);
+    }
+    let (body, tail) = body.as_chunks_mut::<6>();
+    for (two, (luma, chroma)) in body.iter_mut().zip(&mut pairs) {
+        let ([r, g, b], [s, h, c]) = (chroma.rgb(luma[0]), chroma.rgb(luma[1]));
+        *two = [r, g, b, s, h, c];
+    }
+    if let Some(pixel) = tail.first_chunk_mut::<3>()
+        && let Some((luma, chroma)) = pairs.next()
+    {
+        *pixel = chroma.rgb(luma[0]);
+    }
+}
+
+/// What the two colour differences add to red, green and blue, times 2^16, with the half for rounding.
+#[derive(Clone, Copy)]
+struct Chroma([i32; 3]);
+
+impl Chroma {
+    fn of(u: u8, v: u8) -> Self {
+        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
+        Self([104_597 * v + 32_768, -25_675 * u - 53_279 * v + 32_768, 132_201 * u + 32_768])
+    }
+
+    fn rgb(self, luma: u8) -> [u8; 3] {
+        let level = 76_309 * (i32::from(luma) - 16);
+        self.0.map(|difference| ((level + difference) >> 16).clamp(0, 255) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chroma;
+
+    /// Every third of the 2^24 triples, and all of the corners.
+    #[test]
+    fn integers_agree_with_the_formula() {
+        let grid: Vec<u8> =
+            (0..=255).filter(|level| level % 3 == 0 || [16, 128, 235, 236, 239, 241].contains(level)).collect();
+        let (kr, kb) = (0.299, 0.114);
+        let kg = 1.0 - kr - kb;
+        let scale = 255.0 / 112.0;
+        for &u in &grid {
+            for &v in &grid {
+                let chroma = Chroma::of(u, v);
+                let (cu, cv) = (f64::from(u) - 128.0, f64::from(v) - 128.0);
+                for &luma in &grid {
+                    let level = 255.0 / 219.0 * (f64::from(luma) - 16.0);
+                    let exact = [
+                        level + scale * (1.0 - kr) * cv,
+                        level - scale * (1.0 - kb) * kb / kg * cu - scale * (1.0 - kr) * kr / kg * cv,
+                        level + scale * (1.0 - kb) * cu,
+                    ];
+                    for (found, exact) in chroma.rgb(luma).into_iter().zip(exact) {
+                        let exact = exact.clamp(0.0, 255.0);
+                        assert!((f64::from(found) - exact).abs() <= 0.51, "{luma} {u} {v}: {found}, {exact}");
+                    }
+                }
+            }
+        }
+        assert_eq!(Chroma::of(128, 128).rgb(16), [0; 3]);
+        assert_eq!(Chroma::of(128, 128).rgb(235), [255; 3]);
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line: one file a verb. Data go to stdout, all else to stderr; the exit code says what was found.
+
+mod completions;
+mod demo;
+mod doctor;
+mod eval;
+mod evaluation;
+mod fit;
+mod inputs;
+mod inspect;
+mod io_test;
+mod judged;
+mod line;
+mod merge;
+mod progress;
+mod replay;
+mod run;
+mod score;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tells whether a product image lies inside the feature space that your own classifier learned.
+///
+/// Fit a shelf from a trained ONNX classifier and folders of good images, evaluate it on images of your own, then let
+/// it judge every part. Exit status: 0 fine, 1 an anomaly was found, 2 an error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "shelfwatch",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Draw parts, fit a shelf with the bundled backbone, evaluate it and run a virtual line.
+    Demo(demo::Demo),
+    /// Fit a shelf from a classifier and good images.
+    Fit(Box<fit::Fit>),
+    /// Merge statistics that were taken in pieces.
+    Merge(merge::Merge),
+    /// Judge images.
+    Score(score::Score),
+    /// Measure how well a shelf tells good images from strangers.
+    Eval(eval::Eval),
+    /// Show what is in a shelf, statistics or ONNX file.
+    Inspect(inspect::Inspect),
+    /// Judge every part that the cameras see, signal and record.
+    Run(run::Run),
+    /// Check all that a station needs.
+    Doctor(doctor::Doctor),
+    /// Pulse each output and show each input, for wiring.
+    IoTest(io_test::IoTest),
+    /// Judge a station's kept images again, or its stored scores by another threshold.
+    Replay(replay::Replay),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+}
+
+/// What a verb found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing unusual.
+    Fine,
+    /// An anomaly.
+    Anomaly,
+    /// Some of the work could not be done; the rest was, and what failed was named.
+    Failed,
+}
+
+/// Runs the verb that the arguments name.
+pub(crate) fn run() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Demo(verb) => verb.run(),
+        Verb::Fit(verb) => verb.run(),
+        Verb::Merge(verb) => verb.run(),
+        Verb::Score(verb) => verb.run(),
+        Verb::Eval(verb) => verb.run(),
+        Verb::Inspect(verb) => verb.run(),
+        Verb::Run(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
+        Verb::IoTest(verb) => verb.run(),
+        Verb::Replay(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+    };
+    match result {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Anomaly) => ExitCode::from(1),
+        Ok(Outcome::Failed) => ExitCode::from(2),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", words(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The error and what caused it; a cause that its error already quotes is not told twice.
+fn words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !words.contains(&cause) {
+            words += if words.is_empty() { "" } else { ": " };
+            words += &cause;
+        }
+    }
+    words
+}
+
+/// Whether the reader of our output went away, as `head` does.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::BrokenPipe)
+}

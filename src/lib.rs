@@ -1,0 +1,33 @@
+//! Tells whether a product image lies inside the feature space that a trained classifier learned.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::float_cmp,
+        reason = "a test fails by panicking, and may ask for a value exactly"
+    )
+)]
+
+pub mod alert;
+pub mod backbone;
+pub mod camera;
+pub mod capture;
+pub mod config;
+pub mod detector;
+pub mod device;
+pub mod digest;
+pub mod evaluate;
+pub mod event;
+pub mod fit;
+pub mod frame;
+pub mod image_file;
+pub mod journal;
+pub mod method;
+pub mod parts;
+pub mod preprocess;
+pub mod seed;
+pub mod shelf;
+pub mod status;
+pub mod watch;
+pub mod web;
+pub mod workers;
