@@ -263,6 +263,9 @@ fn a_camera_that_sends_pixels_serves_as_well() {
 fn doctor_and_io_test_find_the_machine_in_order() {
     let Some(mut line) = Line::start() else { return };
     line.factory.camera("GREY", SIDE, SIDE);
+    let luma: Vec<u8> = yuyv(&draw(subject(0), 7 << 40, SIDE).frame).into_iter().step_by(2).collect();
+    line.factory.put("/tmp/grey", &luma);
+    line.factory.play(5.0, &["/tmp/grey"]);
     line.factory.put("/root/station.toml", CONFIG.replace("format = \"mjpg\"\n", "").as_bytes());
     let (ended, said) = line.factory.sh("/root/shelfwatch doctor --config /root/station.toml");
     assert_eq!(ended, Ended::Exit(0), "{said}");
