@@ -1,6 +1,5 @@
 //! The station's configuration: TOML in, a checked [`Config`] out. Refuses unknown keys and names the nearest known one.
 
-mod changes;
 mod check;
 mod check_lines;
 mod error;
@@ -13,7 +12,6 @@ mod shape;
 mod source;
 mod station;
 
-pub use changes::{Changes, StationChange};
 pub use error::{ConfigError, Problem};
 pub use lines::{Bias, LateResult, Line, LineRef, PulseLine};
 pub use parse::schema;

@@ -66,6 +66,10 @@ impl Finding {
         Self { check: check.into(), state: State::Skipped, text, remedy: None }
     }
 
+    pub(super) fn unplugged(check: String) -> Self {
+        Self::skipped(check, "this program was built without a probe for it".to_owned())
+    }
+
     pub(super) fn warning(check: impl Into<String>, words: &str) -> Self {
         Self::with_remedy(check.into(), State::Warning, words)
     }

@@ -25,8 +25,7 @@ pub type FindLine<'a> = &'a dyn Fn(&Line) -> Result<FoundLine, String>;
 /// Connects to the broker and logs in; says how.
 pub type LogIn<'a> = &'a dyn Fn(&Config, &Mqtt) -> Result<String, String>;
 
-/// What tries the station's parts out. A probe that is not there skips its checks, except for the broker's, which is
-/// then reached by TCP alone.
+/// What tries the station's parts out. A probe that is not there skips its checks.
 #[derive(Clone, Copy, Default)]
 pub struct Probes<'a> {
     /// The shelves.

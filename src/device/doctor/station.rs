@@ -45,7 +45,7 @@ pub(super) struct ShelfFinding {
 pub(super) fn shelf(station: &Station, probes: &Probes<'_>) -> ShelfFinding {
     let check = format!("shelf {}", station.name);
     let Some(prove) = probes.shelf else {
-        return ShelfFinding { finding: unplugged(check), size: None };
+        return ShelfFinding { finding: Finding::unplugged(check), size: None };
     };
     match prove(station) {
         Ok(proven) => {
@@ -60,7 +60,7 @@ pub(super) fn shelf(station: &Station, probes: &Probes<'_>) -> ShelfFinding {
 
 pub(super) fn image(station: &Station, size: Option<[u32; 2]>, probes: &Probes<'_>) -> Finding {
     let check = format!("camera {}", station.name);
-    let Some(take) = probes.image else { return unplugged(check) };
+    let Some(take) = probes.image else { return Finding::unplugged(check) };
     match take(station, size) {
         Ok(SeenImage { fault: Some(words), .. }) | Err(words) => Finding::failed(check, &words),
         Ok(SeenImage { width, height, .. }) => {
@@ -72,7 +72,7 @@ pub(super) fn image(station: &Station, size: Option<[u32; 2]>, probes: &Probes<'
 pub(super) fn lines(config: &Config, probes: &Probes<'_>) -> Vec<Finding> {
     let wanted = wanted(config);
     let Some(find) = probes.line else {
-        return wanted.into_iter().map(|(name, _)| unplugged(name)).collect();
+        return wanted.into_iter().map(|(name, _)| Finding::unplugged(name)).collect();
     };
     let mut seen: Vec<String> = Vec::new();
     let mut look = |(name, line): (String, Line)| {
@@ -129,8 +129,4 @@ fn wanted(config: &Config) -> Vec<(String, Line)> {
         }
     }
     all
-}
-
-fn unplugged(check: String) -> Finding {
-    Finding::skipped(check, "this program was built without a probe for it".to_owned())
 }
