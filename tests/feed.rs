@@ -103,7 +103,7 @@ fn trigger(number: u64, at: u64) -> Trigger {
 }
 
 fn on_trigger(delay_ms: u64) -> Pace {
-    Pace::OnTrigger { delay: Duration::from_millis(delay_ms), timeout: LONG }
+    Pace::OnTrigger { delay: Duration::from_millis(delay_ms), window: LONG, timeout: LONG }
 }
 
 /// The next delivery in short: `i7` an image, `i7t3` for a trigger, `d` damaged, `L` lost, `B` back, `n3` none for a trigger.
@@ -235,6 +235,26 @@ fn an_edge_that_is_reported_late_still_finds_its_image() {
 }
 
 #[test]
+fn an_image_of_a_later_part_is_left_to_that_part() {
+    let window = Duration::from_millis(50);
+    let (acts, _, feed) = play(LONG, Pace::OnTrigger { delay: Duration::from_millis(10), window, timeout: LONG }, 10);
+    for (number, at) in [(1, 100), (2, 140), (3, 200), (4, 300)] {
+        feed.trigger(trigger(number, at));
+    }
+    // None came for the first two; the third's is just in time, and the fourth has its own.
+    acts.send(Act::Image(3, 260)).unwrap();
+    acts.send(Act::Image(4, 310)).unwrap();
+    let answers: Vec<String> = (0..4).map(|_| received(&feed)).collect();
+    assert_eq!(answers, ["n1", "n2", "i3t3", "i4t4"]);
+    feed.trigger(trigger(5, 400));
+    acts.send(Act::Image(5, 461)).unwrap();
+    assert_eq!(received(&feed), "n5");
+    // Reported late, and still its image.
+    feed.trigger(trigger(6, 420));
+    assert_eq!(received(&feed), "i5t6");
+}
+
+#[test]
 fn a_dropped_answer_is_still_an_answer() {
     let (acts, _, feed) = play(LONG, on_trigger(0), 2);
     for number in 1..=5 {
@@ -250,7 +270,7 @@ fn a_dropped_answer_is_still_an_answer() {
 
 #[test]
 fn triggers_run_out_and_are_answered_at_once_in_an_outage() {
-    let pace = Pace::OnTrigger { delay: Duration::from_millis(1), timeout: Duration::from_millis(200) };
+    let pace = Pace::OnTrigger { delay: Duration::from_millis(1), window: LONG, timeout: Duration::from_millis(200) };
     let (acts, stage, feed) = play(LONG, pace, 4);
     let now = |number| Trigger { number, at: Moment::now() };
     feed.trigger(now(1));

@@ -8,6 +8,8 @@ mod files;
 mod mosquitto;
 #[path = "station_line/reload.rs"]
 mod reload;
+#[path = "station_line/service.rs"]
+mod service;
 mod station;
 #[path = "station_line/streams.rs"]
 mod streams;

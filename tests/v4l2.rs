@@ -92,7 +92,7 @@ fn a_feed_answers_triggers_from_it() {
         source: source(device, None),
         wanted: WANTED,
         timeout: LONG,
-        pace: Pace::OnTrigger { delay: Duration::from_millis(20), timeout: LONG },
+        pace: Pace::OnTrigger { delay: Duration::from_millis(20), window: LONG, timeout: LONG },
         queue: 4,
     };
     let feed = Feed::start(options).unwrap();

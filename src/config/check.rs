@@ -66,7 +66,7 @@ fn station(station: &Station, config: &Config, path: &KeyPath, findings: &mut Fi
     let trigger_delay = match &station.trigger {
         Trigger::Free { .. } => 0,
         Trigger::Gpio { delay_ms, .. } => *delay_ms,
-        Trigger::Mqtt { delay_ms } => {
+        Trigger::Mqtt { delay_ms, .. } => {
             if config.mqtt.is_none() {
                 findings.add(&path.keys(&["trigger", "mqtt"]), "has no broker to listen to", "add the table [mqtt]");
             }

@@ -146,6 +146,10 @@ pub enum Trigger {
         #[serde(default)]
         #[schemars(range(max = 600_000))]
         delay_ms: u32,
+        /// One taken later than this after that shows another part: the fault `no-image`. In milliseconds.
+        #[serde(default = "default_window")]
+        #[schemars(range(min = 1, max = 600_000))]
+        window_ms: u32,
     },
     /// A message on `<prefix>/<site>/<device>/<station>/trigger`.
     Mqtt {
@@ -153,6 +157,10 @@ pub enum Trigger {
         #[serde(default)]
         #[schemars(range(max = 600_000))]
         delay_ms: u32,
+        /// One taken later than this after that shows another part: the fault `no-image`. In milliseconds.
+        #[serde(default = "default_window")]
+        #[schemars(range(min = 1, max = 600_000))]
+        window_ms: u32,
     },
 }
 
@@ -164,6 +172,10 @@ impl Default for Trigger {
 
 fn default_debounce() -> u32 {
     1000
+}
+
+fn default_window() -> u32 {
+    500
 }
 
 /// From readings to verdicts; the defaults judge each image by itself.

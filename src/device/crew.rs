@@ -97,8 +97,9 @@ impl<'a> Crew<'a> {
                     .map_or(Duration::ZERO, |rate| Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::ZERO));
                 Pace::Free { min_interval }
             }
-            Trigger::Gpio { delay_ms, .. } | Trigger::Mqtt { delay_ms } => {
-                Pace::OnTrigger { delay: Duration::from_millis(delay_ms.into()), timeout }
+            Trigger::Gpio { delay_ms, window_ms, .. } | Trigger::Mqtt { delay_ms, window_ms } => {
+                let [delay, window] = [delay_ms, window_ms].map(|ms| Duration::from_millis(ms.into()));
+                Pace::OnTrigger { delay, window, timeout: timeout.max(window) }
             }
         }
     }

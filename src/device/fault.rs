@@ -9,7 +9,7 @@ use crate::event::EventFault;
 pub enum FaultCode {
     /// The source gives no images.
     CameraLost,
-    /// A trigger came and no image followed.
+    /// A trigger came and no image was taken in its window.
     NoImage,
     /// An image could not be decoded.
     ImageDamaged,

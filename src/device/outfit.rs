@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::notice::Notice;
 use crate::alert::gpio::{
     EdgeInput, EdgeOptions, GpioError, Heartbeat, Output, OutputId, OutputLine, PulseShape, Pulses,
 };
@@ -57,10 +58,10 @@ impl Outfit {
         Self { pulses: None, outputs: vec![[None; 2]; stations], heartbeat: None, _clear: None }
     }
 
-    /// Waits for the pulses that are due for parts already judged.
-    pub(super) fn drain(&self, most: Duration) {
+    /// Waits for the pulses of parts already judged, and so much longer than the last of them should take.
+    pub(super) fn drain(&self, grace: Duration) {
         if let Some(pulses) = &self.pulses
-            && !pulses.drain(most)
+            && !Notice::while_busy(pulses.time_left() + grace, |most| pulses.drain(most))
         {
             tracing::error!("pulses were still due when the program ended; look at the last rejected parts");
         }

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use thiserror::Error;
 
 use super::crew::Crew;
+use super::notice::Notice;
 use super::outfit::Outfit;
 use super::record::Records;
 use super::reload::Reload;
@@ -31,7 +32,7 @@ use crate::journal::{Intents, Journal, JournalError, JournalOutbox, Opening, Wri
 
 /// Before what was refused is tried again.
 const RETRY: Duration = Duration::from_secs(10);
-/// For pulses that are due and records that wait when the program ends.
+/// For pulses that are late and records that wait when stations end.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Why the program cannot go on. What a station can wait for is no such error.
@@ -145,6 +146,7 @@ impl Plant {
             let fresh = || Arc::new(Tally::new(&station.name));
             self.tallies.entry(station.name.clone()).or_insert_with(fresh);
         }
+        Notice::busy();
         let opening = self.opening.take();
         let (config, stations) = (&self.config, &self.config.station);
         let clears: Clears = stations.iter().map(|_| AtomicU64::new(0)).collect();
@@ -193,13 +195,17 @@ impl Plant {
         let mut reload = Reload::new(&self.path, &records, first.as_deref());
         let stop = AtomicBool::new(false);
         let cause = thread::scope(|scope| {
+            let mut workers = Vec::with_capacity(stations.len());
             for (index, crew) in crews.into_iter().enumerate() {
                 let (outfit, liveness, clear, stop) = (&outfit, &liveness, &clears[index], &stop);
                 let named = thread::Builder::new().name(format!("station {}", crew.card.station));
                 let work = move || crew.work(index, records, outfit, liveness, clear, stop);
-                if let Err(error) = named.spawn_scoped(scope, work) {
-                    stop.store(true, Ordering::Relaxed);
-                    return Err(PlantError::Thread(error));
+                match named.spawn_scoped(scope, work) {
+                    Ok(worker) => workers.push(worker),
+                    Err(error) => {
+                        stop.store(true, Ordering::Relaxed);
+                        return Err(PlantError::Thread(error));
+                    }
                 }
             }
             let since = Instant::now();
@@ -216,13 +222,19 @@ impl Plant {
                 }
             });
             stop.store(true, Ordering::Relaxed);
+            // A station finishes the parts that it owes; one that hangs is the watchdog's.
+            let deadline = stations.iter().map(|station| station.deadline_ms).max().unwrap_or_default();
+            let most = Duration::from_millis(deadline.into()) + FAREWELL;
+            Notice::while_busy(most, |most| have_ended(&workers, most));
             Ok(cause)
         })?;
         outfit.drain(FAREWELL);
+        Notice::busy();
         supervisor.close();
         if let Err(unsaved) = self.writer.flush(FAREWELL) {
             tracing::error!("{unsaved}");
         }
+        Notice::busy();
         let newer = reload.into_config();
         drop((page, board));
         self.ring(None);
@@ -271,6 +283,18 @@ impl Plant {
         let outbox = Arc::clone(&self.outbox) as Arc<_>;
         Ok(Some(Arc::new(Publisher::start(mqtt, site, device, &names, outbox, commands)?)))
     }
+}
+
+/// Whether all threads have ended within `most`.
+fn have_ended(workers: &[thread::ScopedJoinHandle<'_, ()>], most: Duration) -> bool {
+    let begun = Instant::now();
+    while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+        if begun.elapsed() >= most {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 fn clear_all(clears: &Clears) -> impl FnMut() + Send + 'static + use<> {

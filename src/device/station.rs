@@ -143,7 +143,8 @@ impl Station<'_> {
     /// A part that no image was taken of.
     fn unseen(&mut self, trigger: Trigger) {
         let judged = self.number(trigger.at, None);
-        let text = "a trigger came and no image followed; check the camera, its rate and the trigger's delay";
+        let text =
+            "a trigger came and no image was taken in its window; check the camera, its rate, delay_ms and window_ms";
         self.signal(&judged, trigger.at, true, Some(Unjudged(FaultCode::NoImage, text.to_owned())), None);
     }
 

@@ -41,6 +41,8 @@ deadline_ms = 3500
 [station.source.v4l2]
 device = "/dev/video0"
 format = "mjpg"
+[station.trigger.gpio]
+window_ms = 3000
 [station.trigger.gpio.input]
 chip = "shelfwatch-sim"
 line = "trigger"

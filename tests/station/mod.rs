@@ -67,10 +67,16 @@ impl Line {
 
     /// Starts the daemon; its log is kept over restarts.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the daemon with these variables in its environment.
+    pub(crate) fn start_with(&mut self, variables: &[(&str, &str)]) {
         assert!(self.child.is_none(), "it runs");
         let log = fs::File::options().create(true).append(true).open(self.at("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_shelfwatch"));
         command.arg("run").arg("--config").arg(self.at("station.toml")).stdin(Stdio::null());
+        command.envs(variables.iter().copied());
         self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
     }
 

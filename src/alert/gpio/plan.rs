@@ -135,11 +135,7 @@ impl Plan {
 
     /// When the next change is due.
     pub(super) fn next(&self) -> Option<Duration> {
-        let ends = self.tracks.iter().filter_map(|track| match track.until {
-            Until::Time(end) => Some(end),
-            Until::Inactive | Until::Cleared => None,
-        });
-        ends.chain(self.starts.peek().map(|start| start.0.0)).min()
+        self.ends().chain(self.starts.peek().map(|start| start.0.0)).min()
     }
 
     /// The earliest change that is due, to be made before the next one is asked for. At the same time a begin comes
@@ -189,10 +185,25 @@ impl Plan {
         self.tracks.iter().filter(|track| track.until == Until::Cleared).count()
     }
 
+    /// When the last pulse that waits or runs will have ended; held outputs do not count.
+    pub(super) fn last(&self) -> Option<Duration> {
+        let waiting = self.starts.iter().map(|Reverse((begin, _, output))| {
+            begin.saturating_add(self.tracks[*output].shape.width.unwrap_or_default())
+        });
+        self.ends().chain(waiting).max()
+    }
+
     /// Pulses that wait or run. A held output has nothing left to do.
     pub(super) fn in_flight(&self) -> usize {
-        let running = self.tracks.iter().filter(|track| matches!(track.until, Until::Time(_))).count();
-        self.starts.len() + running
+        self.starts.len() + self.ends().count()
+    }
+
+    /// When the pulses end that run.
+    fn ends(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.tracks.iter().filter_map(|track| match track.until {
+            Until::Time(end) => Some(end),
+            Until::Inactive | Until::Cleared => None,
+        })
     }
 }
 
@@ -235,6 +246,7 @@ mod tests {
         }
         assert!(plan.schedule(OutputId(1), ms(120), ms(210)).is_ok());
         assert_eq!(plan.in_flight(), 4);
+        assert_eq!(plan.last(), Some(ms(750)));
         let expected = [
             (500, 0, true),
             (550, 0, false),
@@ -246,7 +258,7 @@ mod tests {
             (750, 0, false),
         ];
         assert_eq!(played(&mut plan, 10_000), expected);
-        assert_eq!((plan.in_flight(), plan.counts.begun, plan.counts.merged), (0, 4, 0));
+        assert_eq!((plan.in_flight(), plan.last(), plan.counts.begun, plan.counts.merged), (0, None, 4, 0));
     }
 
     #[test]
@@ -295,7 +307,7 @@ mod tests {
         plan.schedule(OutputId(0), ms(20), ms(20)).unwrap();
         plan.clear();
         assert_eq!(played(&mut plan, 10_000), [(10, 0, true)], "what has not begun is not cleared");
-        assert_eq!((plan.held(), plan.in_flight(), plan.counts.merged), (1, 0, 1));
+        assert_eq!((plan.held(), plan.in_flight(), plan.last(), plan.counts.merged), (1, 0, None, 1));
         plan.clear();
         assert_eq!(plan.step(ms(50)), Some(Change { output: 0, active: false, due: ms(0) }));
         assert_eq!((plan.held(), plan.step(ms(60))), (0, None));

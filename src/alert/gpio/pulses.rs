@@ -92,6 +92,11 @@ impl Pulses {
         state.plan.in_flight() == 0
     }
 
+    /// Time until the last pulse that waits or runs is over; held outputs are not waited for.
+    pub fn time_left(&self) -> Duration {
+        self.shared.lock().plan.last().unwrap_or_default().saturating_sub(monotonic())
+    }
+
     /// The first error since the last call.
     pub fn take_error(&self) -> Option<GpioError> {
         self.shared.errors.take()

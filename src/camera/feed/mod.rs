@@ -25,11 +25,13 @@ pub enum Pace {
         /// Zero: every image.
         min_interval: Duration,
     },
-    /// For each trigger, in order, the first image taken at or after trigger + `delay`. Each trigger gets one answer.
-    /// An image answers one trigger, or all that wait for the very same instant.
+    /// For each trigger, in order, the first image taken at or after trigger + `delay`, unless that shows a later part.
+    /// Each trigger gets one answer. An image answers one trigger, or all that wait for the very same instant.
     OnTrigger {
         /// From the trigger to the instant that the image must show.
         delay: Duration,
+        /// From that instant to the latest at which the image may be taken.
+        window: Duration,
         /// From that instant until [`Delivery::NoImageFor`]; it must cover the time that the image takes to come in.
         timeout: Duration,
     },

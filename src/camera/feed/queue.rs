@@ -243,10 +243,17 @@ impl Queue {
         }
     }
 
-    /// Gives each waiting trigger, in order, the first image taken at or after its instant.
+    /// Gives each waiting trigger, in order, the first image taken at or after its instant. One taken after the window
+    /// shows another part: it is left to the triggers behind.
     fn answer(&self, state: &mut State) {
+        let Pace::OnTrigger { window, .. } = self.pace else { return };
         while let Some(&(due, trigger)) = state.waiting.front() {
             let Some(at) = state.recent.iter().position(|capture| capture.taken.monotonic >= due) else { return };
+            if state.recent[at].taken.monotonic > due.saturating_add(window) {
+                state.waiting.pop_front();
+                state.deliveries.push_back(Delivery::NoImageFor(trigger));
+                continue;
+            }
             let Some(mut capture) = state.recent.remove(at) else { return };
             state.waiting.pop_front();
             capture.trigger = Some(trigger);
