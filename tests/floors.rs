@@ -79,7 +79,7 @@ const CORE: House = House {
 };
 
 /// Where a dependency may be named: a file, or a folder with the slash.
-const HOMES: [(&str, &[&str]); 23] = [
+const HOMES: [(&str, &[&str]); 25] = [
     ("tract_onnx", &["src/backbone/"]),
     ("prost", &["src/backbone/"]),
     ("image", &["src/image_file.rs", "src/image_file/"]),
@@ -88,6 +88,8 @@ const HOMES: [(&str, &[&str]); 23] = [
     ("toml", &["src/preprocess/", "src/config/"]),
     ("strsim", &["src/config/", "src/alert/gpio/"]),
     ("libc", &["src/camera/"]),
+    ("ed25519_dalek", &["src/shelf/key.rs"]),
+    ("getrandom", &["src/shelf/key.rs"]),
     ("ureq", &["src/camera/"]),
     ("rustix", &["src/capture.rs", "src/camera/", "src/alert/gpio/"]),
     ("gpiocdev", &["src/alert/gpio/"]),

@@ -58,7 +58,7 @@ pub enum SectionKind {
     Backbone = 17,
     /// Images with the scores they must have.
     Golden = 18,
-    /// Kept for a signature over all other sections.
+    /// Who vouches for all other sections: an Ed25519 key and its signature.
     Signature = 19,
 }
 
@@ -221,11 +221,15 @@ impl<'a> Sections<'a> {
 
     /// The sections of known kinds in the order of the file, with their bytes.
     pub fn iter(&self) -> impl Iterator<Item = (SectionKind, &'a [u8])> + use<'a> {
+        self.numbered().filter_map(|(number, bytes)| Some((SectionKind::from_number(number)?, bytes)))
+    }
+
+    /// Every section in the order of the file, also of kinds that this program does not know: its number and its bytes.
+    pub fn numbered(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
         let bytes = self.bytes;
-        self.entries().filter_map(move |entry| {
-            let kind = SectionKind::from_number(entry.kind)?;
+        self.entries().map(move |entry| {
             let start = entry.offset as usize;
-            Some((kind, &bytes[start..start + entry.length as usize]))
+            (entry.kind, &bytes[start..start + entry.length as usize])
         })
     }
 

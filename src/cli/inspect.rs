@@ -10,6 +10,7 @@ use shelfwatch::backbone::{self, Candidates};
 use shelfwatch::digest::hexadecimal;
 use shelfwatch::fit::join;
 use shelfwatch::method::{Collapse, Statistics};
+use shelfwatch::shelf::signer;
 use shelfwatch_core::layout::MAGIC;
 use shelfwatch_core::{Encoding, Guarantee, Header, Matrix, OperatingPoint, SectionKind, Shelf};
 
@@ -168,6 +169,7 @@ fn shelf_text(path: &Path, bytes: &[u8], shelf: &Shelf<'_>) -> String {
         ),
     );
     line("golden", format!("{} images", shelf.golden().iter().count()));
+    line("signature", signature_text(bytes));
     if !header.class_names.is_empty() {
         line("classes", header.classes().collect::<Vec<_>>().join(", "));
     }
@@ -178,6 +180,21 @@ fn shelf_text(path: &Path, bytes: &[u8], shelf: &Shelf<'_>) -> String {
         table.row([format!("  {kind}"), bytes.len().to_string(), content]);
     }
     text + &table.text()
+}
+
+fn signature_text(bytes: &[u8]) -> String {
+    match signer(bytes) {
+        Ok(Some(key)) => format!("by {}; `verify` tells whether it is trusted", key.fingerprint()),
+        Ok(None) => "none".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn signature_json(bytes: &[u8]) -> Value {
+    match signer(bytes) {
+        Ok(key) => json!({ "signed_by": key.map(|key| key.fingerprint()), "sound": true }),
+        Err(_) => json!({ "signed_by": null, "sound": false }),
+    }
 }
 
 fn shelf_json(bytes: &[u8], shelf: &Shelf<'_>) -> Value {
@@ -209,7 +226,8 @@ fn shelf_json(bytes: &[u8], shelf: &Shelf<'_>) -> Value {
             "bad_images": evidence.bad_images, "explained_variance": evidence.explained_variance,
             "split": evidence.split, "choice": evidence.choice, "statistics_sha256": hexadecimal(&evidence.statistics_sha256)
         },
-        "classes": header.classes().collect::<Vec<_>>(), "golden": shelf.golden().iter().count(), "sections": sections
+        "classes": header.classes().collect::<Vec<_>>(), "golden": shelf.golden().iter().count(), "sections": sections,
+        "signature": signature_json(bytes)
     })
 }
 

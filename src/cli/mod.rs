@@ -10,13 +10,16 @@ mod inputs;
 mod inspect;
 mod io_test;
 mod judged;
+mod keygen;
 mod line;
 mod merge;
 mod progress;
 mod replay;
 mod run;
 mod score;
+mod sign;
 mod table;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -53,6 +56,12 @@ enum Verb {
     Eval(eval::Eval),
     /// Show what is in a shelf, statistics or ONNX file.
     Inspect(inspect::Inspect),
+    /// Make a pair of keys: one that signs shelves, and one by which devices know them.
+    Keygen(keygen::Keygen),
+    /// Sign a shelf, so that devices that trust the key take it.
+    Sign(sign::Sign),
+    /// Check that a shelf is whole and signed by a trusted key.
+    Verify(verify::Verify),
     /// Judge every part that the cameras see, signal and record.
     Run(run::Run),
     /// Check all that a station needs.
@@ -85,6 +94,9 @@ pub(crate) fn run() -> ExitCode {
         Verb::Score(verb) => verb.run(),
         Verb::Eval(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Keygen(verb) => verb.run(),
+        Verb::Sign(verb) => verb.run(),
+        Verb::Verify(verb) => verb.run(),
         Verb::Run(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::IoTest(verb) => verb.run(),
