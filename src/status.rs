@@ -155,6 +155,8 @@ pub struct StationSnapshot {
     pub phase: Phase,
     /// What is wrong now.
     pub fault: Option<EventFault>,
+    /// SHA-256 of the shelf file, hexadecimal; `None` where it was refused.
+    pub shelf: Option<String>,
     /// Parts that passed.
     pub passed: u64,
     /// Parts for a person to see.

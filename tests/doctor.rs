@@ -9,7 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use shelfwatch::config::{LineRef, Station};
+use shelfwatch::config::{Config, LineRef, Station};
 use shelfwatch::device::doctor::{Finding, FoundLine, Probes, ProvenShelf, Report, SeenImage, State, examine};
 
 /// A device made of files: a configuration with its folders, and a root for the kernel's.
@@ -87,7 +87,7 @@ fn is(finding: &Finding, state: State, words: &str) {
 #[test]
 fn all_is_well() {
     let bench = Bench::new(CAMERA);
-    let proven = |_: &Station| Ok(ProvenShelf { product: "bolts".to_owned(), golden: 3, size: [224, 224] });
+    let proven = |_: &Config, _: &Station| Ok(ProvenShelf { product: "bolts".to_owned(), golden: 3, size: [224, 224] });
     let image = |_: &Station, size: Option<[u32; 2]>| {
         assert_eq!(size, Some([224, 224]));
         Ok(SeenImage { width: 640, height: 480, fault: None })
@@ -123,7 +123,7 @@ fn a_bad_configuration_is_shown_whole_and_the_machine_is_checked_all_the_same() 
 fn shelf_and_camera_say_what_is_wrong() {
     let bench = Bench::new(CAMERA);
     is(&bench.found("shelf a"), State::Skipped, "");
-    let shelf = |_: &Station| Err("a.shelf is short; copy it again".to_owned());
+    let shelf = |_: &Config, _: &Station| Err("a.shelf is short; copy it again".to_owned());
     let black = |_: &Station, _| {
         let fault = Some("image is black; check the light".to_owned());
         Ok(SeenImage { width: 1, height: 1, fault })

@@ -106,7 +106,7 @@ fn meaning(text: &str) -> String {
 #[test]
 fn the_annotated_configuration_is_one() {
     let least = "site = \"plant1\"\ndevice = \"line3\"\n[[station]]\nname = \"cam1\"\n\
-        shelf = \"/etc/shelfwatch/cam1.shelf\"\nsource.v4l2.device = \"/dev/video0\"\n";
+        shelf = \"/var/lib/shelfwatch/cam1.shelf\"\nsource.v4l2.device = \"/dev/video0\"\n";
     assert_eq!(meaning(&text("station.toml")), meaning(least), "the file sets more than it must");
 }
 

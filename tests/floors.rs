@@ -90,7 +90,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("libc", &["src/camera/"]),
     ("ed25519_dalek", &["src/shelf/key.rs"]),
     ("getrandom", &["src/shelf/key.rs"]),
-    ("ureq", &["src/camera/"]),
+    ("ureq", &["src/camera/", "src/cli/install.rs"]),
     ("rustix", &["src/capture.rs", "src/camera/", "src/alert/gpio/"]),
     ("gpiocdev", &["src/alert/gpio/"]),
     ("gpiocdev_embedded_hal", &["src/alert/gpio/"]),

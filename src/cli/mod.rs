@@ -8,6 +8,7 @@ mod evaluation;
 mod fit;
 mod inputs;
 mod inspect;
+mod install;
 mod io_test;
 mod judged;
 mod keygen;
@@ -64,6 +65,10 @@ enum Verb {
     Verify(verify::Verify),
     /// Judge every part that the cameras see, signal and record.
     Run(run::Run),
+    /// Take a new shelf into use on a device, after it has been proven there.
+    Install(install::Install),
+    /// Return to the shelf that was in use before.
+    Rollback(install::Rollback),
     /// Check all that a station needs.
     Doctor(doctor::Doctor),
     /// Pulse each output and show each input, for wiring.
@@ -98,6 +103,8 @@ pub(crate) fn run() -> ExitCode {
         Verb::Sign(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Run(verb) => verb.run(),
+        Verb::Install(verb) => verb.run(),
+        Verb::Rollback(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::IoTest(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),

@@ -22,6 +22,9 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if let Some(intent) = &config.journal.intent {
         given(intent, &top.keys(&["journal", "intent"]), findings);
     }
+    for (index, key) in config.install.keys.iter().enumerate() {
+        given(key, &top.keys(&["install", "keys"]).index(index), findings);
+    }
     if let Some(mqtt) = &config.mqtt {
         broker(mqtt, &top.key("mqtt"), findings);
     }

@@ -17,4 +17,4 @@ pub use lines::{Bias, LateResult, Line, LineRef, PulseLine};
 pub use parse::schema;
 pub use secret::without_secrets;
 pub use source::{After, Frames, Source};
-pub use station::{Config, Decide, DriftOptions, Health, JournalOptions, Mqtt, RunOk, Station, Trigger, Web};
+pub use station::{Config, Decide, DriftOptions, Health, Install, JournalOptions, Mqtt, RunOk, Station, Trigger, Web};

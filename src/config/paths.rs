@@ -15,6 +15,7 @@ pub(super) fn resolve(config: &mut Config, folder: &Path) {
     };
     at(&mut config.state);
     config.journal.intent.as_mut().map(at);
+    config.install.keys.iter_mut().for_each(at);
     if let Some(mqtt) = &mut config.mqtt {
         let files = [&mut mqtt.password_file, &mut mqtt.ca_file, &mut mqtt.client_cert, &mut mqtt.client_key];
         files.into_iter().flatten().for_each(at);

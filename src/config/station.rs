@@ -40,6 +40,9 @@ pub struct Config {
     /// Metrics and health over HTTP.
     #[serde(default)]
     pub web: Web,
+    /// Which shelves this device takes.
+    #[serde(default)]
+    pub install: Install,
     /// Of the text this came from.
     #[serde(skip)]
     #[schemars(skip)]
@@ -312,6 +315,32 @@ pub struct JournalOptions {
 impl Default for JournalOptions {
     fn default() -> Self {
         Self { image_megabytes: 2000, image_days: 90, keep_every: 1000, intent: None }
+    }
+}
+
+/// Which shelves this device takes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Install {
+    /// PEM files of the public keys that sign shelves for this device.
+    pub keys: Vec<PathBuf>,
+    /// Shelves that nobody has signed are taken, too.
+    pub unsigned: bool,
+    /// Most megabytes of a shelf.
+    #[schemars(range(min = 1, max = 1024))]
+    pub megabytes: u32,
+}
+
+impl Default for Install {
+    fn default() -> Self {
+        Self { keys: Vec::new(), unsigned: false, megabytes: 256 }
+    }
+}
+
+impl Install {
+    /// Most bytes of a shelf.
+    pub const fn bytes(&self) -> u64 {
+        self.megabytes as u64 * 1_000_000
     }
 }
 

@@ -45,11 +45,13 @@ pub enum FaultCode {
     FileNotSettled,
     /// A new configuration was refused; the old one goes on.
     ConfigRefused,
+    /// A new shelf failed and was left for the one before it.
+    ShelfLeft,
 }
 
 impl FaultCode {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CameraLost,
         Self::NoImage,
         Self::ImageDamaged,
@@ -69,6 +71,7 @@ impl FaultCode {
         Self::JournalRepaired,
         Self::FileNotSettled,
         Self::ConfigRefused,
+        Self::ShelfLeft,
     ];
 
     /// The word in events and metrics.
@@ -93,6 +96,7 @@ impl FaultCode {
             Self::JournalRepaired => "journal-repaired",
             Self::FileNotSettled => "file-not-settled",
             Self::ConfigRefused => "config-refused",
+            Self::ShelfLeft => "shelf-left",
         }
     }
 
@@ -100,8 +104,10 @@ impl FaultCode {
     /// wait in memory, and when that is full `alarms-lost` stops it. Nor does drift: every part is judged and
     /// signalled, a person must look at the cause. Nor does a late result by itself: that depends on the output's policy.
     pub const fn stops_run_ok(self) -> bool {
-        use FaultCode::{ConfigRefused, DiskFull, Drift, FileNotSettled, JournalFailed, JournalRepaired, LateResult};
-        let unseen = !matches!(self, ConfigRefused | Drift | FileNotSettled | LateResult);
+        use FaultCode::{
+            ConfigRefused, DiskFull, Drift, FileNotSettled, JournalFailed, JournalRepaired, LateResult, ShelfLeft,
+        };
+        let unseen = !matches!(self, ConfigRefused | Drift | FileNotSettled | LateResult | ShelfLeft);
         unseen && !matches!(self, DiskFull | JournalFailed | JournalRepaired)
     }
 

@@ -4,6 +4,7 @@ mod crew;
 pub mod doctor;
 mod fault;
 mod ids;
+pub mod install;
 mod liveness;
 mod notice;
 mod outfit;
@@ -18,6 +19,7 @@ mod sight;
 mod station;
 mod supervisor;
 mod tally;
+mod trials;
 
 pub use fault::{FaultCode, Faults};
 pub use ids::Ids;

@@ -18,15 +18,16 @@ use super::notice::Notice;
 use super::outfit::Outfit;
 use super::record::Records;
 use super::reload::Reload;
-use super::shelves::{ShelfFile, detectors};
+use super::shelves::{Replacements, ShelfFile, detectors};
 use super::shown::Board;
 use super::supervisor::{Cause, Signals, Supervisor};
-use super::{Ids, Liveness, Tally};
+use super::trials::Trials;
+use super::{FaultCode, Ids, Liveness, Tally};
 use crate::alert::gpio::Pulses;
 use crate::alert::mqtt::{self, Command, MqttError, Publisher};
 use crate::camera::Feed;
 use crate::capture::Trigger;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Station};
 use crate::event::{EventFault, EventKind};
 use crate::journal::{Intents, Journal, JournalError, JournalOutbox, Opening, Writer, WriterOptions};
 
@@ -75,6 +76,8 @@ pub struct Plant {
     tallies: BTreeMap<String, Arc<Tally>>,
     /// Why stations of the last generation could not begin: name of the station and fault.
     refusals: Vec<(String, EventFault)>,
+    /// Shelves on trial that failed, until that is told.
+    left: Vec<String>,
 }
 
 impl Plant {
@@ -107,6 +110,7 @@ impl Plant {
         let (path, writer) = (path.to_owned(), Arc::new(writer));
         let (ids, started, tallies) = (Ids::new(), Timestamp::now(), BTreeMap::new());
         let opening = Some(opening);
+        let left = Trials::start(&config.station);
         Ok(Self {
             path,
             config,
@@ -120,6 +124,7 @@ impl Plant {
             bell,
             tallies,
             refusals: Vec::new(),
+            left,
         })
     }
 
@@ -142,11 +147,8 @@ impl Plant {
 
     /// One generation of stations, until it must end; with the configuration that follows it.
     fn generation(&mut self) -> Result<(Cause, Option<Config>), PlantError> {
-        for station in &self.config.station {
-            let fresh = || Arc::new(Tally::new(&station.name));
-            self.tallies.entry(station.name.clone()).or_insert_with(fresh);
-        }
         Notice::busy();
+        self.count_stations();
         let opening = self.opening.take();
         let (config, stations) = (&self.config, &self.config.station);
         let clears: Clears = stations.iter().map(|_| AtomicU64::new(0)).collect();
@@ -159,8 +161,18 @@ impl Plant {
         if let Some(opening) = &opening {
             records.tell_opening(opening);
         }
-        let made = stations.iter().zip(detectors(stations, &files));
-        let crews: Vec<Crew<'_>> = made
+        for left in std::mem::take(&mut self.left) {
+            records.tell(FaultCode::ShelfLeft, left);
+        }
+        let made = detectors(config, &files);
+        self.left =
+            stations.iter().zip(&made).filter_map(|(s, made)| Trials::refuse(s, made.as_ref().err()?)).collect();
+        if !self.left.is_empty() {
+            return Ok((Cause::Retry, None));
+        }
+        let crews: Vec<Crew<'_>> = stations
+            .iter()
+            .zip(made)
             .map(|(options, detector)| {
                 let file = files.iter().find(|file| file.is_of(options));
                 let hash = file.map(ShelfFile::hash).unwrap_or_default();
@@ -169,12 +181,8 @@ impl Plant {
             .collect();
         let refusals: Vec<(String, EventFault)> = crews.iter().flat_map(Crew::refusals).collect();
         let refused = !refusals.is_empty();
-        for (name, fault) in std::mem::replace(&mut self.refusals, refusals) {
-            let lasts = self.refusals.iter().any(|(station, now)| (station, &now.code) == (&name, &fault.code));
-            if let Some(station) = stations.iter().find(|station| station.name == name && !lasts) {
-                records.tell_of(station, EventKind::Recovered, fault);
-            }
-        }
+        let before = std::mem::replace(&mut self.refusals, refusals);
+        tell_recovered(before, &self.refusals, &records);
         let publisher = self.publisher(&crews, &clears, outfit.pulses.clone())?;
         self.ring(publisher.clone());
         let board = Arc::new(Board {
@@ -192,6 +200,7 @@ impl Plant {
         let liveness = Liveness::new(stations.len());
         let supervisor = Supervisor { board: &board, liveness: &liveness, signals: &self.signals };
         let first = stations.first().map(|station| Arc::clone(&self.tallies[&station.name]));
+        let (mut trials, mut replacements) = (Trials::watch(stations, &self.tallies), Replacements::of(&files));
         let mut reload = Reload::new(&self.path, &records, first.as_deref());
         let stop = AtomicBool::new(false);
         let cause = thread::scope(|scope| {
@@ -200,17 +209,13 @@ impl Plant {
                 let (outfit, liveness, clear, stop) = (&outfit, &liveness, &clears[index], &stop);
                 let named = thread::Builder::new().name(format!("station {}", crew.card.station));
                 let work = move || crew.work(index, records, outfit, liveness, clear, stop);
-                match named.spawn_scoped(scope, work) {
-                    Ok(worker) => workers.push(worker),
-                    Err(error) => {
-                        stop.store(true, Ordering::Relaxed);
-                        return Err(PlantError::Thread(error));
-                    }
-                }
+                let begun = named.spawn_scoped(scope, work).inspect_err(|_| stop.store(true, Ordering::Relaxed));
+                workers.push(begun.map_err(PlantError::Thread)?);
             }
             let since = Instant::now();
             let cause = supervisor.watch(&mut || {
-                let asked = self.signals.reload.swap(false, Ordering::Relaxed);
+                let asked = self.signals.reload.swap(false, Ordering::Relaxed) || (!refused && replacements.poll());
+                trials.poll();
                 if let Some(repaired) = self.writer.take_repaired() {
                     records.tell_opening(&repaired);
                 }
@@ -222,12 +227,10 @@ impl Plant {
                 }
             });
             stop.store(true, Ordering::Relaxed);
-            // A station finishes the parts that it owes; one that hangs is the watchdog's.
-            let deadline = stations.iter().map(|station| station.deadline_ms).max().unwrap_or_default();
-            let most = Duration::from_millis(deadline.into()) + FAREWELL;
-            Notice::while_busy(most, |most| have_ended(&workers, most));
-            Ok(cause)
+            see_off(&workers, stations);
+            Ok::<Cause, PlantError>(cause)
         })?;
+        trials.close();
         outfit.drain(FAREWELL);
         Notice::busy();
         supervisor.close();
@@ -242,6 +245,14 @@ impl Plant {
             publisher.close(FAREWELL);
         }
         Ok((cause, newer))
+    }
+
+    /// A tally for each station; those of earlier generations go on.
+    fn count_stations(&mut self) {
+        for station in &self.config.station {
+            let fresh = || Arc::new(Tally::new(&station.name));
+            self.tallies.entry(station.name.clone()).or_insert_with(fresh);
+        }
     }
 
     /// Whom the journal wakes after a commit.
@@ -283,6 +294,23 @@ impl Plant {
         let outbox = Arc::clone(&self.outbox) as Arc<_>;
         Ok(Some(Arc::new(Publisher::start(mqtt, site, device, &names, outbox, commands)?)))
     }
+}
+
+/// Tells which refusals of the generation `before` are over `now`.
+fn tell_recovered(before: Vec<(String, EventFault)>, now: &[(String, EventFault)], records: &Records<'_>) {
+    for (name, fault) in before {
+        let lasts = now.iter().any(|(station, now)| (station, &now.code) == (&name, &fault.code));
+        if let Some(station) = records.config.station(&name).filter(|_| !lasts) {
+            records.tell_of(station, EventKind::Recovered, fault);
+        }
+    }
+}
+
+/// Waits while the stations finish the parts that they owe. One that hangs is the watchdog's.
+fn see_off(workers: &[thread::ScopedJoinHandle<'_, ()>], stations: &[Station]) {
+    let deadline = stations.iter().map(|station| station.deadline_ms).max().unwrap_or_default();
+    let most = Duration::from_millis(deadline.into()) + FAREWELL;
+    Notice::while_busy(most, |most| have_ended(workers, most));
 }
 
 /// Whether all threads have ended within `most`.

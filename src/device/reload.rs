@@ -18,6 +18,8 @@ pub(super) struct Reload<'a> {
     /// Where refusals are counted: the first station's.
     tally: Option<&'a Tally>,
     refused: Option<EventFault>,
+    /// Asked for, and not yet begun.
+    asked: bool,
     checking: Option<Receiver<Result<Box<Config>, String>>>,
     newer: Option<Config>,
 }
@@ -25,12 +27,14 @@ pub(super) struct Reload<'a> {
 impl<'a> Reload<'a> {
     /// Nothing asked for yet.
     pub(super) fn new(path: &Path, records: &'a Records<'a>, tally: Option<&'a Tally>) -> Self {
-        Self { path: path.to_owned(), records, tally, refused: None, checking: None, newer: None }
+        Self { path: path.to_owned(), records, tally, refused: None, asked: false, checking: None, newer: None }
     }
 
     /// Begins a check where one is `asked` for. True once a new configuration is there to be taken over.
     pub(super) fn poll(&mut self, asked: bool) -> bool {
-        if asked && self.checking.is_none() {
+        self.asked |= asked;
+        if self.asked && self.checking.is_none() {
+            self.asked = false;
             let (tell, hear) = channel();
             let (path, config) = (self.path.clone(), self.records.config.clone());
             // The stations go on meanwhile; a thread that cannot be had shows as a receiver without a sender.
@@ -86,7 +90,7 @@ fn check(path: &Path, running: &Config) -> Result<Box<Config>, String> {
         mqtt::check(broker, &newer.site, &newer.device, &newer.station_names()).map_err(|error| error.to_string())?;
     }
     let files = ShelfFile::read_all(&newer.station);
-    for detector in detectors(&newer.station, &files) {
+    for detector in detectors(&newer, &files) {
         detector?;
     }
     Ok(Box::new(newer))

@@ -2,18 +2,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use shelfwatch_core::Shelf;
 
+use super::install::Trust;
 use super::proof::prove;
-use crate::config::Station;
+use crate::config::{Config, Station};
 use crate::detector::Detector;
 use crate::digest::{hexadecimal, sha256};
 use crate::shelf::read_bounded;
 
 /// Largest shelf or backbone file, in bytes.
 const LARGEST: u64 = 1 << 30;
+/// Between two looks at files that may be replaced.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The bytes of a shelf and, for a detached one, of its backbone.
 pub(super) struct ShelfFile {
@@ -60,13 +63,14 @@ impl ShelfFile {
         hexadecimal(&hash)
     }
 
-    /// The shelf with its backbone, proven by its golden images.
+    /// The shelf with its backbone, from somebody who is trusted and proven by its golden images.
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub(super) fn detector(&self) -> Result<Detector<'_>, String> {
+    pub(super) fn detector(&self, trust: &Trust) -> Result<Detector<'_>, String> {
         let (shelf, onnx) = self.read.as_ref().map_err(Clone::clone)?;
         let name = self.path.display();
+        trust.admit(shelf).map_err(|error| format!("{name}: {error}"))?;
         let shelf = Shelf::parse(shelf).map_err(|error| format!("{name}: {error}"))?;
         let mut detector = Detector::new(shelf, onnx.as_deref()).map_err(|error| format!("{name}: {error}"))?;
         let proof = prove(&mut detector).map_err(|error| format!("{name}: {error}"))?;
@@ -81,13 +85,44 @@ impl ShelfFile {
     }
 }
 
+/// Notices shelves that were replaced while stations use them.
+pub(super) struct Replacements<'f> {
+    files: &'f [ShelfFile],
+    seen: Vec<Vec<Option<SystemTime>>>,
+    due: Instant,
+}
+
+impl<'f> Replacements<'f> {
+    pub(super) fn of(files: &'f [ShelfFile]) -> Self {
+        Self { files, seen: files.iter().map(|file| file.changed.clone()).collect(), due: Instant::now() }
+    }
+
+    /// True once for each replacement.
+    pub(super) fn poll(&mut self) -> bool {
+        let now = Instant::now();
+        if now < self.due {
+            return false;
+        }
+        self.due = now + LOOK;
+        let mut found = false;
+        for (file, seen) in self.files.iter().zip(&mut self.seen) {
+            let times = times(&file.path, file.backbone.as_deref());
+            found |= times != *seen;
+            *seen = times;
+        }
+        found
+    }
+}
+
 fn times(path: &Path, backbone: Option<&Path>) -> Vec<Option<SystemTime>> {
     let paths = [Some(path), backbone].into_iter().flatten();
     paths.map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok()).collect()
 }
 
 /// A detector for each station, or why there is none; stations on the same shelf share its prepared backbone.
-pub(super) fn detectors<'f>(stations: &[Station], files: &'f [ShelfFile]) -> Vec<Result<Detector<'f>, String>> {
+pub(super) fn detectors<'f>(config: &Config, files: &'f [ShelfFile]) -> Vec<Result<Detector<'f>, String>> {
+    let trust = Trust::read(&config.install).map_err(|error| error.to_string());
+    let stations = &config.station;
     let mut made: Vec<Result<Detector<'f>, String>> = Vec::new();
     for (place, station) in stations.iter().enumerate() {
         let same = |other: &Station| (&other.shelf, &other.backbone) == (&station.shelf, &station.backbone);
@@ -96,7 +131,8 @@ pub(super) fn detectors<'f>(stations: &[Station], files: &'f [ShelfFile]) -> Vec
             first.and_then(|first| first.fork().map_err(|error| error.to_string()))
         } else {
             let file = files.iter().find(|file| file.is_of(station));
-            file.ok_or_else(|| "no shelf was read".to_owned()).and_then(ShelfFile::detector)
+            let file = file.ok_or_else(|| "no shelf was read".to_owned());
+            file.and_then(|file| file.detector(trust.as_ref().map_err(Clone::clone)?))
         };
         made.push(next);
     }

@@ -9,7 +9,7 @@ use crate::alert::gpio::{Beat, Heartbeat};
 use crate::alert::mqtt::Publisher;
 use crate::event::SCHEMA;
 use crate::journal::{JournalOutbox, Writer};
-use crate::status::{BrokerSnapshot, Phase, Shown, Snapshot, StationState, Stats};
+use crate::status::{BrokerSnapshot, Phase, Shown, Snapshot, StationSnapshot, StationState, Stats};
 
 /// What a station is, apart from its numbers.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Shown for Board {
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: self.started.as_millisecond() as f64 / 1000.0,
-            stations: self.cards.iter().map(|card| card.tally.snapshot()).collect(),
+            stations: self.cards.iter().map(Card::snapshot).collect(),
             run_ok: self.heartbeat.as_ref().map(|heartbeat| heartbeat.state() == Beat::Beating),
             broker,
             outbox_waiting: self.outbox.count().unwrap_or_default(),
@@ -60,6 +60,10 @@ impl Shown for Board {
 }
 
 impl Card {
+    fn snapshot(&self) -> StationSnapshot {
+        StationSnapshot { shelf: self.shelf.clone(), ..self.tally.snapshot() }
+    }
+
     /// The retained state, as it stands.
     pub(super) fn state(&self) -> StationState {
         let shown = self.tally.snapshot();

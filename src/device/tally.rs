@@ -81,6 +81,12 @@ impl Tally {
         numbers.per_second[(numbers.second % SECONDS as u64) as usize] += 1;
     }
 
+    /// Parts that were judged.
+    pub fn judged(&self) -> u64 {
+        let shown = &self.numbers().shown;
+        shown.passed + shown.review + shown.rejected
+    }
+
     /// A fault began.
     pub fn fault(&self, code: &'static str) {
         let mut numbers = self.numbers();

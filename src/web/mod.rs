@@ -146,11 +146,11 @@ async fn health(State(shown): State<Arc<dyn Shown>>) -> Response {
     (status, kind, health_text(&snapshot)).into_response()
 }
 
-/// `{"ready":…,"stations":[{"station":…,"state":…,"fault":{"code":…,"text":…}}]}` and a line feed.
+/// `{"ready":…,"version":…,"stations":[{"station":…,"state":…,"shelf":…,"fault":{"code":…,"text":…}}]}` and a line feed.
 fn health_text(snapshot: &Snapshot) -> String {
     let stations = snapshot.stations.iter().map(|station| {
         let fault = station.fault.as_ref().filter(|_| station.phase == Phase::Fault);
-        json!({ "station": station.station, "state": station.phase, "fault": fault })
+        json!({ "station": station.station, "state": station.phase, "shelf": station.shelf, "fault": fault })
     });
     let stations: Vec<_> = stations.collect();
     format!("{}\n", json!({ "ready": snapshot.ready(), "version": snapshot.version, "stations": stations }))

@@ -16,7 +16,7 @@ pub use finding::{Finding, Marks, Report, State};
 pub use station::{FoundLine, ProvenShelf, SeenImage};
 
 /// Proves a station's shelf on this machine. Errors are in words, with the remedy after a semicolon, as for all probes.
-pub type ProveShelf<'a> = &'a dyn Fn(&Station) -> Result<ProvenShelf, String>;
+pub type ProveShelf<'a> = &'a dyn Fn(&Config, &Station) -> Result<ProvenShelf, String>;
 /// Takes one image of the station's source, of the wanted width and height where the configuration sets none, and cuts
 /// out the station's region.
 pub type TakeImage<'a> = &'a dyn Fn(&Station, Option<[u32; 2]>) -> Result<SeenImage, String>;
@@ -47,7 +47,7 @@ pub fn examine(file: &Path, root: &Path, probes: &Probes<'_>) -> Report {
             let text = format!("{}: {} ({})", file.display(), counted(stations.len(), "station"), stations.join(", "));
             findings.push(Finding::ok("config", text));
             for station in &config.station {
-                let shelf = station::shelf(station, probes);
+                let shelf = station::shelf(&config, station, probes);
                 findings.push(shelf.finding);
                 findings.push(match &station.source {
                     Source::Folder { path, moved_to, .. } => storage::spool(station, path, moved_to.as_deref()),

@@ -13,6 +13,7 @@ use crate::camera::{self, Camera, CameraError, Wanted};
 use crate::capture::Capture;
 use crate::config::{Config, Health, Line, Mqtt, Station};
 use crate::device::Sight;
+use crate::device::install::Trust;
 use crate::device::shelves::ShelfFile;
 
 /// Until the first image: programs and network cameras need seconds to start.
@@ -31,10 +32,11 @@ impl Probes<'static> {
     }
 }
 
-fn prove(station: &Station) -> Result<ProvenShelf, String> {
+fn prove(config: &Config, station: &Station) -> Result<ProvenShelf, String> {
+    let trust = Trust::read(&config.install).map_err(|error| error.to_string())?;
     let files = ShelfFile::read_all(slice::from_ref(station));
     let file = files.first().ok_or_else(|| "no shelf was read; report this as an error".to_owned())?;
-    let detector = file.detector()?;
+    let detector = file.detector(&trust)?;
     let header = detector.shelf().header();
     Drift::new(header.review.bound, station.drift.run_length).map_err(|error| error.to_string())?;
     Ok(ProvenShelf {

@@ -42,12 +42,12 @@ pub(super) struct ShelfFinding {
     pub(super) size: Option<[u32; 2]>,
 }
 
-pub(super) fn shelf(station: &Station, probes: &Probes<'_>) -> ShelfFinding {
+pub(super) fn shelf(config: &Config, station: &Station, probes: &Probes<'_>) -> ShelfFinding {
     let check = format!("shelf {}", station.name);
     let Some(prove) = probes.shelf else {
         return ShelfFinding { finding: Finding::unplugged(check), size: None };
     };
-    match prove(station) {
+    match prove(config, station) {
         Ok(proven) => {
             let product = if proven.product.is_empty() { String::new() } else { format!(" of {}", proven.product) };
             let golden = counted(proven.golden, "golden image");

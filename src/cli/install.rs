@@ -1,0 +1,279 @@
+//! `shelfwatch install` and `rollback`: a new shelf for a device, proven there before it is used, and the way back.
+
+use std::io::{Read, stdin};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use shelfwatch::config::{Config, Station};
+use shelfwatch::device::install::{Found, examine, roll_back, take_into_use};
+
+use super::{Outcome, inputs};
+
+/// Where the configuration of a packaged device lies.
+const CONFIG: &str = "/etc/shelfwatch/station.toml";
+/// For the daemon to prove the shelf once more beside the running stations, and to take it over.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// For one answer of the daemon.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Take a new shelf into use on a device, after it has been proven there.
+///
+/// Checks length and checksums, signature, size, and the scores of the golden images on this very device. Only then the
+/// shelf takes the place of the one in use, which is kept for `rollback`; a running daemon takes it over by itself.
+/// Until it has judged a part with it, the shelf is on trial: where the daemon does not get over three starts, the one
+/// before comes back.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sudo shelfwatch install line.shelf
+  sudo shelfwatch install line.shelf --station cam2 --config /etc/shelfwatch/station.toml
+  shelfwatch install line.shelf --to pi@line3 --sudo      # over ssh; shelfwatch is installed there
+  ssh pi@line3 sudo shelfwatch install - < line.shelf     # the same by hand
+
+Exit status: 0 it is in use, 2 it is not.")]
+pub(super) struct Install {
+    /// The shelf; `-` reads it from standard input.
+    #[arg(value_name = "line.shelf")]
+    shelf: PathBuf,
+    #[command(flatten)]
+    place: Place,
+    /// Another device, by ssh: `user@host`, as ssh understands it.
+    #[arg(long, value_name = "user@host")]
+    to: Option<String>,
+    /// With --to: run it there by sudo.
+    #[arg(long, requires = "to")]
+    sudo: bool,
+    /// Check and prove it, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Return to the shelf that was in use before, after it has been proven again.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  sudo shelfwatch rollback --station cam2
+
+Exit status: 0 it is in use, 2 it is not. A second rollback takes the first one back.")]
+pub(super) struct Rollback {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which shelf of which device.
+#[derive(Debug, Args)]
+struct Place {
+    /// The station's configuration.
+    #[arg(long, value_name = "station.toml", default_value = CONFIG)]
+    config: PathBuf,
+    /// The station, where there are several.
+    #[arg(long, value_name = "NAME")]
+    station: Option<String>,
+    /// Print what was found as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Place {
+    fn load(&self) -> Result<Config> {
+        Ok(Config::load(&self.config)?)
+    }
+
+    fn station<'c>(&self, config: &'c Config) -> Result<&'c Station> {
+        let names = || config.station_names().join(", ");
+        match (&self.station, &config.station[..]) {
+            (Some(name), _) => {
+                config.station(name).with_context(|| format!("no station {name}; there are {}", names()))
+            }
+            (None, [only]) => Ok(only),
+            (None, _) => bail!("this device has several stations; say which by --station: {}", names()),
+        }
+    }
+
+    /// Waits for the daemon and says all of it.
+    fn conclude(&self, config: &Config, station: &Station, found: &Found, what: &str) -> Result<Outcome> {
+        let adopted = Adoption::wait(config, station, &found.sha256);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&object(station, found, what, &adopted))?);
+        } else {
+            println!("{what}: {}", station.shelf.display());
+            println!("daemon: {}", adopted.words());
+        }
+        Ok(if matches!(adopted, Adoption::Refused(_)) { Outcome::Failed } else { Outcome::Fine })
+    }
+}
+
+impl Install {
+    pub(super) fn run(self) -> Result<Outcome> {
+        if let Some(device) = &self.to {
+            return self.send(device);
+        }
+        let config = self.place.load()?;
+        let station = self.place.station(&config)?;
+        let shelf = if self.shelf == Path::new("-") {
+            let mut bytes = Vec::new();
+            // One more than is taken, so that what is too large is seen to be.
+            stdin().take(config.install.bytes() + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
+            bytes
+        } else {
+            inputs::file(&self.shelf)?
+        };
+        let keeps = || format!("{} is not taken, the shelf in use stays", self.shelf.display());
+        let found = examine(&shelf, station, &config).with_context(keeps)?;
+        if !self.place.json {
+            print!("{}", report(&found));
+        }
+        if self.dry_run {
+            if self.place.json {
+                println!("{}", serde_json::to_string_pretty(&object(station, &found, "proven", &Adoption::NotAsked))?);
+            }
+            return Ok(Outcome::Fine);
+        }
+        take_into_use(&shelf, station).with_context(keeps)?;
+        self.place.conclude(&config, station, &found, "in use")
+    }
+
+    /// Lets the device do it, and shows what it says.
+    fn send(&self, device: &str) -> Result<Outcome> {
+        if device.starts_with('-') {
+            bail!("`{device}` is no device; give user@host");
+        }
+        let file = std::fs::File::open(&self.shelf).with_context(|| format!("cannot read {}", self.shelf.display()))?;
+        let mut words = Vec::new();
+        if self.sudo {
+            words.push("sudo".to_owned());
+        }
+        words.extend(["shelfwatch", "install", "-", "--config"].map(str::to_owned));
+        words.push(quoted(&self.place.config.to_string_lossy()));
+        if let Some(station) = &self.place.station {
+            words.extend(["--station".to_owned(), quoted(station)]);
+        }
+        words.extend(
+            [("--json", self.place.json), ("--dry-run", self.dry_run)]
+                .iter()
+                .filter(|(_, is)| *is)
+                .map(|(w, _)| (*w).to_owned()),
+        );
+        let mut ssh = Command::new("ssh");
+        let status = ssh.arg(device).arg("--").arg(words.join(" ")).stdin(Stdio::from(file)).status();
+        match status.context("cannot start ssh; install openssh-client")?.code() {
+            Some(0) => Ok(Outcome::Fine),
+            Some(255) => bail!("ssh did not reach {device}; see what it said"),
+            _ => Ok(Outcome::Failed),
+        }
+    }
+}
+
+impl Rollback {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let config = self.place.load()?;
+        let station = self.place.station(&config)?;
+        let found = roll_back(station, &config).context("the shelf in use stays")?;
+        if !self.place.json {
+            print!("{}", report(&found));
+        }
+        self.place.conclude(&config, station, &found, "in use again")
+    }
+}
+
+/// For the shell on the other side.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+fn report(found: &Found) -> String {
+    let product = if found.product.is_empty() { "no product named" } else { &found.product };
+    let signed = found.signed_by.as_ref().map_or_else(|| "by nobody".to_owned(), |key| format!("by {key}"));
+    let proof = found.proof;
+    format!(
+        "shelf: {product}, SHA-256 {}\nsigned: {signed}\nproven: {} golden images score here as where it was fitted ({} to the last bit, \
+         the largest relative difference is {:e})\n",
+        found.sha256, proof.images, proof.exact, proof.largest
+    )
+}
+
+fn object(station: &Station, found: &Found, what: &str, adopted: &Adoption) -> Value {
+    json!({
+        "station": station.name, "shelf": station.shelf, "state": what, "product": found.product,
+        "sha256": found.sha256, "signed_by": found.signed_by,
+        "golden": { "images": found.proof.images, "exact": found.proof.exact, "largest_difference": found.proof.largest },
+        "daemon": adopted.word(), "daemon_says": adopted.words()
+    })
+}
+
+/// What became of the shelf in the running daemon.
+enum Adoption {
+    /// It was not waited for.
+    NotAsked,
+    /// Nobody answers there.
+    NoDaemon,
+    /// It judges parts with it.
+    Ready,
+    /// It has it, and something else keeps it from judging.
+    Taken(String),
+    /// It goes on with another.
+    Refused(String),
+}
+
+impl Adoption {
+    fn wait(config: &Config, station: &Station, sha256: &str) -> Self {
+        let Some(mut listen) = config.web.listen else { return Self::NotAsked };
+        if listen.ip().is_unspecified() {
+            listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port());
+        }
+        let begun = Instant::now();
+        loop {
+            let heard = health(listen);
+            let ours = heard.as_ref().and_then(|health| {
+                let stations = health["stations"].as_array()?;
+                stations.iter().find(|one| one["station"] == station.name.as_str()).cloned()
+            });
+            let patient = begun.elapsed() < PATIENCE;
+            match ours {
+                None if heard.is_none() && begun.elapsed() > ANSWER => return Self::NoDaemon,
+                Some(one) if one["shelf"] == sha256 => match one["state"].as_str() {
+                    Some("ready") => return Self::Ready,
+                    Some("fault") => return Self::Taken(one["fault"]["text"].as_str().unwrap_or_default().to_owned()),
+                    _ if !patient => return Self::Taken("it is still starting".to_owned()),
+                    _ => {}
+                },
+                _ if !patient => {
+                    return Self::Refused("it goes on with another shelf; its log and its events say why".to_owned());
+                }
+                _ => {}
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::NotAsked => "not-asked",
+            Self::NoDaemon => "none",
+            Self::Ready => "ready",
+            Self::Taken(_) => "taken",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::NotAsked => "not asked".to_owned(),
+            Self::NoDaemon => "none answers; it takes the shelf when it starts".to_owned(),
+            Self::Ready => "judges parts with it".to_owned(),
+            Self::Taken(why) => format!("has taken it over, and judges nothing now: {why}"),
+            Self::Refused(why) => why.clone(),
+        }
+    }
+}
+
+/// What the daemon says of itself; `None` where nobody does.
+fn health(listen: SocketAddr) -> Option<Value> {
+    let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).build();
+    let mut answer = ureq::Agent::new_with_config(agent).get(format!("http://{listen}/healthz")).call().ok()?;
+    serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+}

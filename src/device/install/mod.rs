@@ -1,0 +1,125 @@
+//! A new shelf for a device: checked, proven on this very device by its golden images, and only then taken into use.
+//! Refuses whatever is damaged, newer, too large, from nobody known, or scores differently here.
+
+mod slots;
+mod trust;
+
+use std::io;
+use std::path::PathBuf;
+
+use shelfwatch_core::Shelf;
+use thiserror::Error;
+
+pub use slots::Slots;
+pub use trust::Trust;
+
+use super::proof::{Proof, ProofError, prove};
+use crate::config::{Config, Station};
+use crate::detector::{Detector, DetectorError};
+use crate::digest::{hexadecimal, sha256};
+use crate::shelf::{FileError, KeyError, SignatureError, read_bounded};
+
+/// Why a shelf is not taken. The one in use goes on.
+#[derive(Debug, Error)]
+pub enum InstallError {
+    /// The device says nothing of whom it trusts.
+    #[error("this device trusts nobody; name public keys in [install] keys, or set unsigned = true there")]
+    NoTrust,
+    /// A key that the configuration names cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// It is larger than the device takes.
+    #[error(
+        "the shelf has {found} bytes and this device takes {limit}; use a smaller backbone, or raise megabytes in [install]"
+    )]
+    TooLarge {
+        /// Its bytes.
+        found: u64,
+        /// Bytes that are taken.
+        limit: u64,
+    },
+    /// It is no sound shelf.
+    #[error(transparent)]
+    Shelf(#[from] shelfwatch_core::Error),
+    /// Nobody who is trusted vouches for it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The ONNX file of a detached shelf cannot be read.
+    #[error(transparent)]
+    Backbone(#[from] FileError),
+    /// The backbone or recipe cannot be used here.
+    #[error(transparent)]
+    Detector(#[from] DetectorError),
+    /// It does not score here as it did where it was fitted.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// There is no shelf to return to.
+    #[error("there is no earlier shelf beside {0}; install one")]
+    NothingBefore(PathBuf),
+    /// It could not be put in place; the one in use is the same.
+    #[error("cannot put the shelf to {path}: {source}; check free space and permissions of the folder")]
+    Switch {
+        /// The shelf in use.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What was found out about a shelf that may be taken into use.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The product that it names; may be empty.
+    pub product: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Fingerprint of the key that signed it.
+    pub signed_by: Option<String>,
+    /// What the golden images say.
+    pub proof: Proof,
+}
+
+/// Checks a shelf for a station and proves it on this device. Changes nothing.
+///
+/// # Errors
+/// [`InstallError`], from the cheapest check to the dearest.
+pub fn examine(shelf: &[u8], station: &Station, config: &Config) -> Result<Found, InstallError> {
+    let trust = Trust::read(&config.install)?;
+    if !trust.is_set() {
+        return Err(InstallError::NoTrust);
+    }
+    let (found, limit) = (shelf.len() as u64, config.install.bytes());
+    if found > limit {
+        return Err(InstallError::TooLarge { found, limit });
+    }
+    let parsed = Shelf::parse(shelf)?;
+    let signed_by = trust.admit(shelf)?.map(|key| key.fingerprint());
+    let onnx = station.backbone.as_deref().map(|path| read_bounded(path, limit)).transpose()?;
+    let product = parsed.header().product.to_owned();
+    let proof = prove(&mut Detector::new(parsed, onnx.as_deref())?)?;
+    Ok(Found { product, sha256: hexadecimal(&sha256(shelf)), signed_by, proof })
+}
+
+/// Takes a shelf that was [`examine`]d into use; the daemon notices by itself.
+///
+/// # Errors
+/// [`InstallError::Switch`].
+pub fn take_into_use(shelf: &[u8], station: &Station) -> Result<(), InstallError> {
+    let switch = |source| InstallError::Switch { path: station.shelf.clone(), source };
+    Slots::new(&station.shelf).switch(shelf).map_err(switch)
+}
+
+/// Returns to the shelf that was in use before; it is proven first, as a new one is.
+///
+/// # Errors
+/// [`InstallError::NothingBefore`], or why it is no longer to be used.
+pub fn roll_back(station: &Station, config: &Config) -> Result<Found, InstallError> {
+    let slots = Slots::new(&station.shelf);
+    if !slots.previous().exists() {
+        return Err(InstallError::NothingBefore(station.shelf.clone()));
+    }
+    let found = examine(&read_bounded(&slots.previous(), config.install.bytes())?, station, config)?;
+    slots.roll_back().map_err(|source| InstallError::Switch { path: station.shelf.clone(), source })?;
+    Ok(found)
+}

@@ -1,0 +1,185 @@
+//! The two slots of a shelf on a device, the one in use and the one before, and the note that the one in use is on trial.
+//! At no moment, whenever the power goes, is there no whole shelf in use.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::digest::{hexadecimal, sha256};
+use crate::shelf::{read_bounded, write_atomically};
+
+/// A note is a line.
+const NOTE: u64 = 1 << 10;
+/// Largest file that is hashed to see whether a note is of it.
+const LARGEST: u64 = 1 << 30;
+
+/// The place of a shelf: the path that the configuration names, and its neighbours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slots {
+    current: PathBuf,
+}
+
+impl Slots {
+    /// The slots around the shelf that the configuration names.
+    pub fn new(current: &Path) -> Self {
+        Self { current: current.to_owned() }
+    }
+
+    /// The shelf in use.
+    pub fn current(&self) -> &Path {
+        &self.current
+    }
+
+    /// The shelf that was in use before.
+    pub fn previous(&self) -> PathBuf {
+        self.beside(".previous")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
+        let mut name = OsString::from(&self.current);
+        name.push(ending);
+        PathBuf::from(name)
+    }
+
+    fn folder(&self) -> &Path {
+        self.current.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(self.folder())?.sync_all()
+    }
+
+    /// Takes a new shelf into use, on trial; the one in use becomes the one before.
+    ///
+    /// # Errors
+    /// What the system says; the shelf in use is then the same.
+    pub fn switch(&self, shelf: &[u8]) -> io::Result<()> {
+        let mut staged = tempfile::Builder::new().prefix(".staged-").tempfile_in(self.folder())?;
+        staged.write_all(shelf)?;
+        staged.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        staged.as_file().sync_all()?;
+        if self.current.exists() {
+            self.keep()?;
+        }
+        self.note(&hexadecimal(&sha256(shelf)), 0)?;
+        staged.persist(&self.current).map_err(|error| error.error)?;
+        self.sync()
+    }
+
+    /// Makes the shelf in use the one before, too, by a second name of the same file.
+    fn keep(&self) -> io::Result<()> {
+        let spare = self.beside(".spare");
+        Self::free(&spare)?;
+        fs::hard_link(&self.current, &spare)?;
+        fs::rename(&spare, self.previous())?;
+        // Renaming one name of a file to another one of it leaves both.
+        Self::free(&spare)?;
+        self.sync()
+    }
+
+    fn free(path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns to the shelf before; the one in use takes its place. That is no trial: it has been in use already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is none before; what the system says.
+    pub fn roll_back(&self) -> io::Result<()> {
+        let (previous, spare) = (self.previous(), self.beside(".spare"));
+        if !previous.exists() {
+            return Err(ErrorKind::NotFound.into());
+        }
+        Self::free(&spare)?;
+        if self.current.exists() {
+            fs::hard_link(&self.current, &spare)?;
+        }
+        fs::rename(&previous, &self.current)?;
+        self.sync()?;
+        if spare.exists() {
+            fs::rename(&spare, &previous)?;
+        }
+        // Before this the note was of the other shelf, and so of none in use.
+        self.end_trial()
+    }
+
+    fn trial(&self) -> PathBuf {
+        self.beside(".trial")
+    }
+
+    fn note(&self, hash: &str, starts: u32) -> io::Result<()> {
+        write_atomically(&self.trial(), format!("{hash} {starts}\n").as_bytes()).map_err(io::Error::other)
+    }
+
+    /// How often the program has started since the shelf in use was put there and did not prove itself at work yet; `None`
+    /// where it has.
+    pub fn starts(&self) -> Option<u32> {
+        let note = String::from_utf8(read_bounded(&self.trial(), NOTE).ok()?).ok()?;
+        let (hash, starts) = note.trim().split_once(' ')?;
+        let shelf = read_bounded(&self.current, LARGEST).ok()?;
+        (hash == hexadecimal(&sha256(&shelf))).then(|| starts.parse().unwrap_or(u32::MAX))
+    }
+
+    /// Notes how often the program has started.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn set_starts(&self, starts: u32) -> io::Result<()> {
+        let shelf = read_bounded(&self.current, LARGEST).map_err(io::Error::other)?;
+        self.note(&hexadecimal(&sha256(&shelf)), starts)
+    }
+
+    /// The shelf in use has proven itself at work.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn end_trial(&self) -> io::Result<()> {
+        Self::free(&self.trial())?;
+        self.sync()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::ErrorKind;
+
+    use super::Slots;
+
+    #[test]
+    fn the_shelf_before_is_kept_and_returned_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let slots = Slots::new(&folder.path().join("line.shelf"));
+        let read = |slots: &Slots| [slots.current(), &slots.previous()].map(|path| fs::read(path).unwrap_or_default());
+        assert_eq!(slots.roll_back().unwrap_err().kind(), ErrorKind::NotFound);
+        slots.switch(b"one").unwrap();
+        assert_eq!((read(&slots), slots.starts()), ([b"one".to_vec(), vec![]], Some(0)));
+        slots.set_starts(2).unwrap();
+        slots.end_trial().unwrap();
+        assert_eq!(slots.starts(), None);
+        slots.switch(b"two").unwrap();
+        slots.switch(b"three").unwrap();
+        assert_eq!((read(&slots), slots.starts()), ([b"three".to_vec(), b"two".to_vec()], Some(0)));
+        slots.roll_back().unwrap();
+        assert_eq!((read(&slots), slots.starts()), ([b"two".to_vec(), b"three".to_vec()], None));
+        slots.roll_back().unwrap();
+        assert_eq!(read(&slots), [b"three".to_vec(), b"two".to_vec()]);
+        // A note of another shelf counts for nothing.
+        slots.switch(b"four").unwrap();
+        slots.set_starts(1).unwrap();
+        fs::write(slots.current(), b"by hand").unwrap();
+        assert_eq!(slots.starts(), None);
+        // The same shelf again.
+        slots.switch(b"five").unwrap();
+        slots.switch(b"five").unwrap();
+        assert_eq!(read(&slots), [b"five".to_vec(), b"five".to_vec()]);
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["line.shelf", "line.shelf.previous", "line.shelf.trial"], "nothing is left lying about");
+    }
+}
