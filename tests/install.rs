@@ -96,6 +96,16 @@ fn changed(file: &[u8], kind: SectionKind, change: impl Fn(&mut Vec<u8>)) -> Vec
     sections.assemble()
 }
 
+/// With one section more.
+fn with(file: &[u8], kind: SectionKind, more: Vec<u8>) -> Vec<u8> {
+    let mut sections = Sections::default();
+    for (one, bytes) in Parsed::parse(file).unwrap().iter() {
+        sections.push(one, bytes.to_vec());
+    }
+    sections.push(kind, more);
+    sections.assemble()
+}
+
 /// Its golden images have other scores.
 fn unproven(file: &[u8]) -> Vec<u8> {
     changed(file, SectionKind::Golden, |bytes| {
@@ -122,13 +132,19 @@ fn what_must_not_be_used_is_refused_with_its_own_words_and_the_line_runs_on() {
     let mut damaged = good.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
-    let cases: [(&str, Vec<u8>, &str); 8] = [
+    let needs = b"aarch64\nx86_64\nsve9000".to_vec();
+    let cases: [(&str, Vec<u8>, &str); 9] = [
         ("damaged", damaged, "is damaged (checksum differs)"),
         ("tampered", changed(&good, SectionKind::Backbone, |bytes| bytes[100] ^= 1), "does not belong to this content"),
         ("truncated", good[..good.len() - 1].to_vec(), "1 bytes short"),
         ("unsigned", plain.clone(), "is not signed"),
         ("of a foreign key", foreign, "a key that is not trusted here"),
         ("newer", newer(&good), "shelf format 2 is not one this program reads"),
+        (
+            "for other processors",
+            sign(&with(&plain, SectionKind::Needs, needs), &device.keys[1]).unwrap(),
+            "sve9000, which",
+        ),
         ("unproven", sign(&unproven(&plain), &device.keys[1]).unwrap(), "scored"),
         ("no shelf", b"\x89PNG".repeat(100), "not a shelf file"),
     ];

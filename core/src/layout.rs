@@ -60,11 +60,13 @@ pub enum SectionKind {
     Golden = 18,
     /// Who vouches for all other sections: an Ed25519 key and its signature.
     Signature = 19,
+    /// What the device's processor must have: a name a line.
+    Needs = 20,
 }
 
 impl SectionKind {
     /// Every kind, in the order of the file.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Header,
         Self::Centre,
         Self::Basis,
@@ -84,6 +86,7 @@ impl SectionKind {
         Self::Backbone,
         Self::Golden,
         Self::Signature,
+        Self::Needs,
     ];
 
     /// The kind with that number, or `None` for one that a later version may have added.
@@ -113,6 +116,7 @@ impl SectionKind {
             Self::Backbone => "backbone",
             Self::Golden => "golden",
             Self::Signature => "signature",
+            Self::Needs => "needs",
         }
     }
 }

@@ -25,6 +25,7 @@ pub struct Shelf<'a> {
     pub(crate) boundary_norms: Option<Matrix<'a>>,
     calibration: Calibration<'a>,
     golden: Golden<'a>,
+    needs: &'a str,
     sections: Sections<'a>,
 }
 
@@ -89,6 +90,8 @@ impl<'a> Shelf<'a> {
             boundary_norms: read.square(SectionKind::BoundaryNorms, read.c)?,
             calibration,
             golden,
+            needs: needs(sections.find(SectionKind::Needs)?.unwrap_or_default())
+                .ok_or(Error::Malformed(SectionKind::Needs))?,
             sections,
             header,
         };
@@ -165,6 +168,11 @@ impl<'a> Shelf<'a> {
         self.golden
     }
 
+    /// What the device's processor must have: an architecture, or a feature as Linux names it.
+    pub fn needs(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.needs.lines()
+    }
+
     /// The ONNX file, `None` in a detached shelf.
     pub fn backbone(&self) -> Option<&'a [u8]> {
         self.sections.find(SectionKind::Backbone).ok().flatten()
@@ -190,6 +198,16 @@ impl<'a> Shelf<'a> {
     pub fn p_value(&self, score: f32) -> f32 {
         self.calibration.p_value(score)
     }
+}
+
+/// Names of a word each, a name a line.
+fn needs(bytes: &[u8]) -> Option<&str> {
+    let text = core::str::from_utf8(bytes).ok()?;
+    let is_name = |line: &str| {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'.';
+        !line.is_empty() && line.bytes().all(fits)
+    };
+    text.lines().all(is_name).then_some(text)
 }
 
 /// The largest k of KNN: its neighbours stand on the stack.

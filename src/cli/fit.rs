@@ -78,6 +78,9 @@ pub(super) struct Fit {
     /// Leave the ONNX file out of the shelf.
     #[arg(long)]
     detached: bool,
+    /// What the device's processor must have: an architecture (aarch64), or features as its /proc/cpuinfo names them.
+    #[arg(long, value_name = "aarch64,asimddp", value_delimiter = ',')]
+    needs: Vec<String>,
     /// Name of the product or line, kept in the shelf.
     #[arg(long, value_name = "NAME", default_value = "")]
     product: String,
@@ -158,6 +161,7 @@ impl Fit {
             guarantee: if self.marginal { Guarantee::Marginal } else { Guarantee::Guaranteed },
             precision: self.precision.0,
             detached: self.detached,
+            needs: self.needs.clone(),
             max_bad: self.max_bad,
             threads: self.threads,
             allow_negative_logits: self.allow_negative_logits,

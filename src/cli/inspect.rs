@@ -100,6 +100,7 @@ fn matrix_text(kind: SectionKind, bytes: &[u8]) -> Option<String> {
             | S::Backbone
             | S::Golden
             | S::Signature
+            | S::Needs
     );
     let matrix = Matrix::parse(bytes).filter(|_| is_matrix)?;
     let mut text = format!("{} × {}", matrix.rows(), matrix.columns());
@@ -170,6 +171,9 @@ fn shelf_text(path: &Path, bytes: &[u8], shelf: &Shelf<'_>) -> String {
     );
     line("golden", format!("{} images", shelf.golden().iter().count()));
     line("signature", signature_text(bytes));
+    if shelf.needs().next().is_some() {
+        line("needs", shelf.needs().collect::<Vec<_>>().join(", "));
+    }
     if !header.class_names.is_empty() {
         line("classes", header.classes().collect::<Vec<_>>().join(", "));
     }
@@ -227,7 +231,7 @@ fn shelf_json(bytes: &[u8], shelf: &Shelf<'_>) -> Value {
             "split": evidence.split, "choice": evidence.choice, "statistics_sha256": hexadecimal(&evidence.statistics_sha256)
         },
         "classes": header.classes().collect::<Vec<_>>(), "golden": shelf.golden().iter().count(), "sections": sections,
-        "signature": signature_json(bytes)
+        "signature": signature_json(bytes), "needs": shelf.needs().collect::<Vec<_>>()
     })
 }
 

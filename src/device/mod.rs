@@ -9,6 +9,7 @@ mod liveness;
 mod notice;
 mod outfit;
 mod plant;
+mod processor;
 mod proof;
 mod quiet;
 mod record;

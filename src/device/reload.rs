@@ -61,6 +61,10 @@ impl<'a> Reload<'a> {
     }
 
     fn refuse(&mut self, text: String) {
+        if self.refused.as_ref().is_some_and(|refused| refused.text == text) {
+            // As when a shelf was replaced and a reload asked for it, too.
+            return tracing::error!("once more: {text}");
+        }
         let code = FaultCode::ConfigRefused.name();
         if let Some(tally) = self.tally {
             tally.fault(code);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use shelfwatch_core::Shelf;
 
 use super::install::Trust;
+use super::processor;
 use super::proof::prove;
 use crate::config::{Config, Station};
 use crate::detector::Detector;
@@ -72,6 +73,7 @@ impl ShelfFile {
         let name = self.path.display();
         trust.admit(shelf).map_err(|error| format!("{name}: {error}"))?;
         let shelf = Shelf::parse(shelf).map_err(|error| format!("{name}: {error}"))?;
+        processor::suits(&shelf).map_err(|error| format!("{name}: {error}"))?;
         let mut detector = Detector::new(shelf, onnx.as_deref()).map_err(|error| format!("{name}: {error}"))?;
         let proof = prove(&mut detector).map_err(|error| format!("{name}: {error}"))?;
         tracing::info!(
@@ -89,28 +91,34 @@ impl ShelfFile {
 pub(super) struct Replacements<'f> {
     files: &'f [ShelfFile],
     seen: Vec<Vec<Option<SystemTime>>>,
+    /// Something was replaced, or is being written.
+    pending: bool,
     due: Instant,
 }
 
 impl<'f> Replacements<'f> {
     pub(super) fn of(files: &'f [ShelfFile]) -> Self {
-        Self { files, seen: files.iter().map(|file| file.changed.clone()).collect(), due: Instant::now() }
+        Self {
+            files,
+            seen: files.iter().map(|file| file.changed.clone()).collect(),
+            pending: false,
+            due: Instant::now(),
+        }
     }
 
-    /// True once for each replacement.
+    /// True once for each replacement, when nothing has changed any more between two looks.
     pub(super) fn poll(&mut self) -> bool {
         let now = Instant::now();
         if now < self.due {
             return false;
         }
         self.due = now + LOOK;
-        let mut found = false;
-        for (file, seen) in self.files.iter().zip(&mut self.seen) {
-            let times = times(&file.path, file.backbone.as_deref());
-            found |= times != *seen;
-            *seen = times;
-        }
-        found
+        let times: Vec<_> = self.files.iter().map(|file| times(&file.path, file.backbone.as_deref())).collect();
+        let changed = times != self.seen;
+        self.seen = times;
+        let replaced = self.pending && !changed;
+        self.pending = changed;
+        replaced
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) struct Draft<'a> {
     pub(super) layout: Layout<'a>,
     pub(super) terms: Vec<Term>,
     pub(super) class_names: &'a str,
+    pub(super) needs: &'a [String],
     pub(super) evidence: Evidence<'a>,
 }
 
@@ -96,6 +97,9 @@ impl Draft<'_> {
         }
         let golden = calibrated.golden.iter().map(|(file, score)| (file.as_slice(), *score));
         sections.push(SectionKind::Golden, golden_section(golden));
+        if !self.needs.is_empty() {
+            sections.push(SectionKind::Needs, self.needs.join("\n").into_bytes());
+        }
         Ok(sections.assemble())
     }
 }

@@ -225,6 +225,7 @@ pub fn fit(
         layout,
         terms,
         class_names: &class_names,
+        needs: &options.needs,
         evidence,
     };
     let (precisions, movement) = match options.precision {

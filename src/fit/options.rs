@@ -49,6 +49,8 @@ pub struct FitOptions {
     pub precision: Option<Precision>,
     /// Whether the ONNX file stays outside the shelf.
     pub detached: bool,
+    /// What the device's processor must have: an architecture, or features as `/proc/cpuinfo` names them.
+    pub needs: Vec<String>,
     /// Files that may be unusable.
     pub max_bad: u64,
     /// Threads; `None` for all cores.
@@ -69,6 +71,7 @@ impl Default for FitOptions {
             guarantee: Guarantee::Guaranteed,
             precision: None,
             detached: false,
+            needs: Vec::new(),
             max_bad: 10,
             threads: None,
             allow_negative_logits: false,

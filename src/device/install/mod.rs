@@ -13,6 +13,7 @@ use thiserror::Error;
 pub use slots::Slots;
 pub use trust::Trust;
 
+use super::processor;
 use super::proof::{Proof, ProofError, prove};
 use crate::config::{Config, Station};
 use crate::detector::{Detector, DetectorError};
@@ -44,6 +45,9 @@ pub enum InstallError {
     /// Nobody who is trusted vouches for it.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// It was made for other processors.
+    #[error("{0}")]
+    Processor(String),
     /// The ONNX file of a detached shelf cannot be read.
     #[error(transparent)]
     Backbone(#[from] FileError),
@@ -95,6 +99,7 @@ pub fn examine(shelf: &[u8], station: &Station, config: &Config) -> Result<Found
     }
     let parsed = Shelf::parse(shelf)?;
     let signed_by = trust.admit(shelf)?.map(|key| key.fingerprint());
+    processor::suits(&parsed).map_err(InstallError::Processor)?;
     let onnx = station.backbone.as_deref().map(|path| read_bounded(path, limit)).transpose()?;
     let product = parsed.header().product.to_owned();
     let proof = prove(&mut Detector::new(parsed, onnx.as_deref())?)?;
