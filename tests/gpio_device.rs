@@ -197,6 +197,25 @@ fn edges_are_triggers() {
 }
 
 #[test]
+fn an_end_does_not_swallow_the_part_before_it() {
+    let Some(sim) = Sim::there() else { return };
+    for debounce in [ms(0), ms(100)] {
+        sim.pull(5, false);
+        let (sender, triggers) = mpsc::channel::<Trigger>();
+        let options = EdgeOptions { falling: false, debounce };
+        let input = EdgeInput::open(sim.line(5, false), options, move |trigger| {
+            let _ = sender.send(trigger);
+        })
+        .unwrap();
+        let before = monotonic();
+        sim.pull(5, true);
+        drop(input);
+        let trigger = triggers.try_recv().unwrap();
+        assert!(trigger.number == 1 && trigger.at.monotonic >= before);
+    }
+}
+
+#[test]
 fn a_short_part_is_not_missed() {
     let Some(sim) = Sim::there() else { return };
     sim.pull(7, false);

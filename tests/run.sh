@@ -119,7 +119,7 @@ check_factory() {
     fi
     run cargo fmt --manifest-path cross/virtual-factory/agent/Cargo.toml --check -- --config-path "$PWD/rustfmt.toml"
     run cross/virtual-factory/daemon.sh
-    run cargo test --locked --release --test factory_machine --test factory_line --test factory_faults
+    run cargo test --locked --release --test factory_machine --test factory_devices --test factory_line --test factory_faults
 }
 
 check_bare_metal() {
@@ -127,6 +127,13 @@ check_bare_metal() {
         rustup target list --installed | grep -x "$core_target" >/dev/null || rustup target add "$core_target" || true
         if rustup target list --installed | grep -x "$core_target" >/dev/null; then
             run cargo build --locked -p shelfwatch-core --release --target "$core_target"
+            if ! has qemu-system-arm; then debian_install qemu-system-arm || true; fi
+            if ! has qemu-system-arm; then
+                skip "the core on a Cortex-M; install qemu-system-arm"
+                return
+            fi
+            run cargo fmt --manifest-path cross/cortex-m/Cargo.toml --check -- --config-path "$PWD/rustfmt.toml"
+            run cargo test --locked --release --test cortex_m
             return
         fi
     fi

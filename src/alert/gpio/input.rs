@@ -46,7 +46,8 @@ impl Default for EdgeOptions {
     }
 }
 
-/// An input whose edges are handed on with their numbers and the kernel's times.
+/// An input whose edges are handed on with their numbers and the kernel's times. Dropped, it still hands on those that
+/// came before, also where a level has yet to settle.
 #[derive(Debug)]
 pub struct EdgeInput {
     shared: Arc<Shared>,
@@ -206,6 +207,23 @@ impl Filtered {
         Ok(())
     }
 
+    /// Tells the changes that came so far: edges that nobody has read yet, and a level that has yet to settle.
+    fn finish(&mut self, debounce: Duration, tell: &mut dyn FnMut(Duration)) -> Result<(), GpioError> {
+        // A contact that bounces for ever does not hold up the end.
+        let latest = monotonic() + 2 * debounce;
+        loop {
+            let Self { input, filter } = self;
+            let wait = filter.deadline().map_or(Duration::ZERO, |deadline| deadline.saturating_sub(monotonic()));
+            let came = input.edges(wait, &mut |edge| filter.edge(edge).into_iter().for_each(&mut *tell))?;
+            if !came {
+                filter.settle(monotonic()).into_iter().for_each(&mut *tell);
+            }
+            if (!came && filter.deadline().is_none()) || monotonic() > latest {
+                return Ok(());
+            }
+        }
+    }
+
     /// The error on edges that the kernel had no room for, where there were any.
     fn missing(&mut self) -> Option<GpioError> {
         let count = self.filter.take_lost();
@@ -215,15 +233,16 @@ impl Filtered {
 
 fn run(shared: &Shared, line: &Line, options: EdgeOptions, first: Filtered, deliver: &mut dyn FnMut(Trigger)) {
     let mut number = 0;
+    let mut tell = |at| {
+        number += 1;
+        deliver(Trigger { number, at: Moment::at(at) });
+    };
     let mut input = Some(first);
     let mut pause = FIRST_PAUSE;
     while !shared.end.load(Ordering::Acquire) {
         let result = match &mut input {
             Some(input) => {
-                let watched = input.watch(NAP, &mut |at| {
-                    number += 1;
-                    deliver(Trigger { number, at: Moment::at(at) });
-                });
+                let watched = input.watch(NAP, &mut tell);
                 input.missing().into_iter().for_each(|error| shared.errors.put(error));
                 watched
             }
@@ -243,6 +262,9 @@ fn run(shared: &Shared, line: &Line, options: EdgeOptions, first: Filtered, deli
         if input.take().is_none() {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+    if let Some(Err(error)) = input.as_mut().map(|input| input.finish(options.debounce, &mut tell)) {
+        shared.errors.put(error);
     }
 }
 

@@ -1,0 +1,62 @@
+//! The tests of real pins and of a real camera on the emulated device, whose kernel has both.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod factory;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use factory::{Ended, Factory};
+use shelfwatch::image_file::encode_jpeg;
+use shelfwatch::parts::{Product, SIDE, Subject, draw};
+
+/// Two machines at a time would starve each other.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// The newest build of a test for the machine, or how to get one.
+fn built(test: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/aarch64-unknown-linux-gnu/release/deps");
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.strip_prefix(test).is_some_and(|rest| rest.starts_with('-') && !rest.contains('.'))
+    };
+    let newest = entries.filter(is_it).max_by_key(|path| path.metadata().and_then(|facts| facts.modified()).unwrap());
+    if newest.is_none() {
+        println!("skipped: {test} in the virtual factory; run cross/virtual-factory/daemon.sh");
+    }
+    newest
+}
+
+/// Runs all of a test's cases on the machine, none of which may be skipped.
+fn run(factory: &mut Factory, variables: &str, test: &str) {
+    let (ended, said) = factory.sh(&format!("{variables} /root/{test} --test-threads 1 --nocapture 2>&1"));
+    assert_eq!(ended, Ended::Exit(0), "{said}");
+    assert!(said.contains("test result: ok") && !said.contains("skipped"), "{said}");
+    println!("{said}");
+}
+
+#[test]
+fn pins_are_driven_and_watched() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(test) = built("gpio_device") else { return };
+    let Some(mut factory) = Factory::start(&[(&test, "/root/gpio_device")]) else { return };
+    let (chip, _) = factory.lines();
+    let live = "/sys/kernel/config/gpio-sim/station/live";
+    run(&mut factory, &format!("SHELFWATCH_GPIO_CHIP={chip} SHELFWATCH_GPIO_LIVE={live}"), "gpio_device");
+    factory.power_off();
+}
+
+#[test]
+fn a_camera_gives_images() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(test) = built("v4l2") else { return };
+    let Some(mut factory) = Factory::start(&[(&test, "/root/v4l2")]) else { return };
+    let part = draw(Subject::Product(Product::ALL[0]), 1, SIDE).frame;
+    factory.put("/root/part.jpg", &encode_jpeg(&part, 95).unwrap());
+    factory.camera("MJPG", SIDE, SIDE);
+    factory.play(10.0, &["/root/part.jpg"]);
+    run(&mut factory, "SHELFWATCH_V4L2=/dev/video0", "v4l2");
+    factory.power_off();
+}
