@@ -4,6 +4,7 @@
 
 mod binary;
 mod drawn;
+mod sshd;
 mod station;
 
 use std::fs;
@@ -264,6 +265,33 @@ fn a_shelf_with_which_the_daemon_does_not_get_on_is_left_by_itself() {
     assert_eq!(device.used(), Some(hash(&two)));
     device.line.until("it is told", |line| line.count(EventKind::Fault, Some("shelf-left")) == 2);
     assert!(device.line.is_green());
+}
+
+#[test]
+fn over_ssh_it_is_the_device_that_proves_the_shelf() {
+    let mut device = Device::trusting();
+    let Some(server) = sshd::Server::start(&device.line.at("ssh")) else { return };
+    device.line.start_ready();
+    let (config, file) = (device.line.at("station.toml"), device.line.at("new.shelf"));
+    let client = server.client().to_owned();
+    let send = |bytes: &[u8], more: &[&str]| {
+        fs::write(&file, bytes).unwrap();
+        let to = ["install", argument(&file), "--config", argument(&config), "--to", "127.0.0.1", "--ssh", &client];
+        shelfwatch(to.into_iter().chain(more.iter().copied()))
+    };
+    let [one, two] = [0, 1].map(|key| device.signed(key));
+    let answer = send(&fs::read(shelf()).unwrap(), &[]);
+    assert!(answer.code == 2 && answer.err.contains("is not signed"), "{}", answer.err);
+    assert_eq!(device.used(), Some(hash(&one)));
+    let answer = send(&two, &["--station", "cap"]);
+    assert!(answer.code == 0 && answer.out.contains("judges parts with it"), "{}{}", answer.out, answer.err);
+    assert_eq!(device.used(), Some(hash(&two)));
+    let answer = send(&two, &["--station", "it's; none"]);
+    assert!(answer.code == 2 && answer.err.contains("no station it's; none"), "{}", answer.err);
+    drop(server);
+    let answer = send(&one, &[]);
+    assert!(answer.code == 2 && answer.err.contains("ssh did not reach 127.0.0.1; "), "{}", answer.err);
+    assert_eq!(device.used(), Some(hash(&two)));
 }
 
 #[test]

@@ -92,6 +92,11 @@ install_tools() {
     else
         skip "the report in a browser; install chromium"
     fi
+    # Where it would start a service that listens, it is not ours to install.
+    if [ ! -d /run/systemd/system ] && ! { has ssh && [ -x /usr/sbin/sshd ]; }; then
+        debian_install openssh-client openssh-server || true
+    fi
+    if ! { has ssh && [ -x /usr/sbin/sshd ]; }; then skip "installing over ssh; install openssh-server"; fi
     say "MQTT broker"
     local sbin=/usr/sbin/mosquitto
     if ! has openssl || { ! has mosquitto && [ ! -x "$sbin" ]; }; then debian_install mosquitto openssl || true; fi

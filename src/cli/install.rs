@@ -33,6 +33,7 @@ const ANSWER: Duration = Duration::from_secs(5);
   sudo shelfwatch install line.shelf
   sudo shelfwatch install line.shelf --station cam2 --config /etc/shelfwatch/station.toml
   shelfwatch install line.shelf --to pi@line3 --sudo      # over ssh; shelfwatch is installed there
+  shelfwatch install line.shelf --to pi@line3 --sudo --ssh 'ssh -J gate -p 2222'
   ssh pi@line3 sudo shelfwatch install - < line.shelf     # the same by hand
 
 Exit status: 0 it is in use, 2 it is not.")]
@@ -45,6 +46,9 @@ pub(super) struct Install {
     /// Another device, by ssh: `user@host`, as ssh understands it.
     #[arg(long, value_name = "user@host")]
     to: Option<String>,
+    /// With --to: the program that reaches it, with its options.
+    #[arg(long, value_name = "COMMAND", default_value = "ssh", requires = "to")]
+    ssh: String,
     /// With --to: run it there by sudo.
     #[arg(long, requires = "to")]
     sudo: bool,
@@ -158,9 +162,10 @@ impl Install {
                 .filter(|(_, is)| *is)
                 .map(|(w, _)| (*w).to_owned()),
         );
-        let mut ssh = Command::new("ssh");
-        let status = ssh.arg(device).arg("--").arg(words.join(" ")).stdin(Stdio::from(file)).status();
-        match status.context("cannot start ssh; install openssh-client")?.code() {
+        let mut ssh = self.ssh.split_whitespace();
+        let program = ssh.next().context("--ssh names no program; leave it out, or write ssh with its options")?;
+        let status = Command::new(program).args(ssh).arg(device).arg(words.join(" ")).stdin(Stdio::from(file)).status();
+        match status.with_context(|| format!("cannot start {program}; install openssh-client"))?.code() {
             Some(0) => Ok(Outcome::Fine),
             Some(255) => bail!("ssh did not reach {device}; see what it said"),
             _ => Ok(Outcome::Failed),
