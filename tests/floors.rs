@@ -79,7 +79,7 @@ const CORE: House = House {
 };
 
 /// Where a dependency may be named: a file, or a folder with the slash.
-const HOMES: [(&str, &[&str]); 25] = [
+const HOMES: [(&str, &[&str]); 26] = [
     ("tract_onnx", &["src/backbone/"]),
     ("prost", &["src/backbone/"]),
     ("image", &["src/image_file.rs", "src/image_file/"]),
@@ -103,6 +103,7 @@ const HOMES: [(&str, &[&str]); 25] = [
     ("font8x8", &["src/evaluate/lettering.rs"]),
     ("indicatif", &["src/cli/progress.rs"]),
     ("clap", &["src/cli/"]),
+    ("clap_mangen", &["src/cli/manual.rs"]),
     ("csv", &["src/cli/"]),
     ("anyhow", &["src/cli/", "src/main.rs"]),
 ];

@@ -293,7 +293,9 @@ fn a_detached_shelf_wants_its_own_backbone() {
 
 #[test]
 fn help_has_examples_and_completions_come_for_every_shell() {
-    for verb in ["demo", "fit", "merge", "score", "eval", "inspect", "completions"] {
+    let verbs =
+        ["demo", "fit", "merge", "score", "eval", "inspect", "keygen", "sign", "verify", "run", "install", "rollback"];
+    for verb in verbs.into_iter().chain(["doctor", "io-test", "replay", "completions", "manual"]) {
         let help = shelfwatch([verb, "--help"]);
         assert!(
             help.code == 0 && help.out.contains("Example") && help.out.contains(&format!("shelfwatch {verb}")),

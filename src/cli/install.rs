@@ -1,5 +1,6 @@
 //! `shelfwatch install` and `rollback`: a new shelf for a device, proven there before it is used, and the way back.
 
+use std::fs::File;
 use std::io::{Read, stdin};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use shelfwatch::config::{Config, Station};
 use shelfwatch::device::install::{Found, examine, roll_back, take_into_use};
 
-use super::{Outcome, inputs};
+use super::Outcome;
 
 /// Where the configuration of a packaged device lies.
 const CONFIG: &str = "/etc/shelfwatch/station.toml";
@@ -118,14 +119,7 @@ impl Install {
         }
         let config = self.place.load()?;
         let station = self.place.station(&config)?;
-        let shelf = if self.shelf == Path::new("-") {
-            let mut bytes = Vec::new();
-            // One more than is taken, so that what is too large is seen to be.
-            stdin().take(config.install.bytes() + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
-            bytes
-        } else {
-            inputs::file(&self.shelf)?
-        };
+        let shelf = self.read(config.install.bytes())?;
         let keeps = || format!("{} is not taken, the shelf in use stays", self.shelf.display());
         let found = examine(&shelf, station, &config).with_context(keeps)?;
         if !self.place.json {
@@ -141,12 +135,27 @@ impl Install {
         self.place.conclude(&config, station, &found, "in use")
     }
 
+    /// The shelf, or a byte more than the limit of one that is too large.
+    fn read(&self, limit: u64) -> Result<Vec<u8>> {
+        let source: Box<dyn Read> =
+            if self.shelf == Path::new("-") { Box::new(stdin()) } else { Box::new(self.open()?) };
+        let mut bytes = Vec::new();
+        let read = source.take(limit + 1).read_to_end(&mut bytes);
+        read.with_context(|| format!("cannot read {}", self.shelf.display()))?;
+        Ok(bytes)
+    }
+
+    fn open(&self) -> Result<File> {
+        let wrong = || format!("cannot read {}; check the path and its permissions", self.shelf.display());
+        File::open(&self.shelf).with_context(wrong)
+    }
+
     /// Lets the device do it, and shows what it says.
     fn send(&self, device: &str) -> Result<Outcome> {
         if device.starts_with('-') {
             bail!("`{device}` is no device; give user@host");
         }
-        let file = std::fs::File::open(&self.shelf).with_context(|| format!("cannot read {}", self.shelf.display()))?;
+        let file = self.open()?;
         let mut words = Vec::new();
         if self.sudo {
             words.push("sudo".to_owned());

@@ -13,6 +13,7 @@ mod io_test;
 mod judged;
 mod keygen;
 mod line;
+mod manual;
 mod merge;
 mod progress;
 mod replay;
@@ -43,40 +44,26 @@ struct Arguments {
     verb: Verb,
 }
 
+/// What each does is told where its arguments are.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Draw parts, fit a shelf with the bundled backbone, evaluate it and run a virtual line.
     Demo(demo::Demo),
-    /// Fit a shelf from a classifier and good images.
     Fit(Box<fit::Fit>),
-    /// Merge statistics that were taken in pieces.
     Merge(merge::Merge),
-    /// Judge images.
     Score(score::Score),
-    /// Measure how well a shelf tells good images from strangers.
     Eval(eval::Eval),
-    /// Show what is in a shelf, statistics or ONNX file.
     Inspect(inspect::Inspect),
-    /// Make a pair of keys: one that signs shelves, and one by which devices know them.
     Keygen(keygen::Keygen),
-    /// Sign a shelf, so that devices that trust the key take it.
     Sign(sign::Sign),
-    /// Check that a shelf is whole and signed by a trusted key.
     Verify(verify::Verify),
-    /// Judge every part that the cameras see, signal and record.
     Run(run::Run),
-    /// Take a new shelf into use on a device, after it has been proven there.
     Install(install::Install),
-    /// Return to the shelf that was in use before.
     Rollback(install::Rollback),
-    /// Check all that a station needs.
     Doctor(doctor::Doctor),
-    /// Pulse each output and show each input, for wiring.
     IoTest(io_test::IoTest),
-    /// Judge a station's kept images again, or its stored scores by another threshold.
     Replay(replay::Replay),
-    /// Print completions for a shell.
     Completions(completions::Completions),
+    Manual(manual::Manual),
 }
 
 /// What a verb found.
@@ -109,6 +96,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::IoTest(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
+        Verb::Manual(verb) => verb.run(),
     };
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,

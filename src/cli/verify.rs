@@ -10,7 +10,9 @@ use shelfwatch_core::Shelf;
 
 use super::{Outcome, inputs};
 
-/// Check that a shelf is whole and signed by a trusted key. Exit status: 0 it is, 2 it is not.
+/// Check that a shelf is whole and signed by a trusted key.
+///
+/// Exit status: 0 it is, 2 it is not.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   shelfwatch verify line.shelf --key plant.pub --key other-plant.pub")]

@@ -31,14 +31,10 @@ pub enum InstallError {
     Key(#[from] KeyError),
     /// It is larger than the device takes.
     #[error(
-        "the shelf has {found} bytes and this device takes {limit}; use a smaller backbone, or raise megabytes in [install]"
+        "the shelf is larger than the {0} bytes that this device takes; use a smaller backbone, or raise megabytes in \
+         [install]"
     )]
-    TooLarge {
-        /// Its bytes.
-        found: u64,
-        /// Bytes that are taken.
-        limit: u64,
-    },
+    TooLarge(u64),
     /// It is no sound shelf.
     #[error(transparent)]
     Shelf(#[from] shelfwatch_core::Error),
@@ -48,9 +44,9 @@ pub enum InstallError {
     /// It was made for other processors.
     #[error("{0}")]
     Processor(String),
-    /// The ONNX file of a detached shelf cannot be read.
+    /// The shelf before, or the ONNX file of a detached one, cannot be read.
     #[error(transparent)]
-    Backbone(#[from] FileError),
+    File(#[from] FileError),
     /// The backbone or recipe cannot be used here.
     #[error(transparent)]
     Detector(#[from] DetectorError),
@@ -93,9 +89,9 @@ pub fn examine(shelf: &[u8], station: &Station, config: &Config) -> Result<Found
     if !trust.is_set() {
         return Err(InstallError::NoTrust);
     }
-    let (found, limit) = (shelf.len() as u64, config.install.bytes());
-    if found > limit {
-        return Err(InstallError::TooLarge { found, limit });
+    let limit = config.install.bytes();
+    if shelf.len() as u64 > limit {
+        return Err(InstallError::TooLarge(limit));
     }
     let parsed = Shelf::parse(shelf)?;
     let signed_by = trust.admit(shelf)?.map(|key| key.fingerprint());

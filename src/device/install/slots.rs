@@ -51,6 +51,13 @@ impl Slots {
         File::open(self.folder())?.sync_all()
     }
 
+    /// Waits until no other process changes the slots; they are the caller's until the handle is dropped.
+    fn lock(&self) -> io::Result<File> {
+        let folder = File::open(self.folder())?;
+        folder.lock()?;
+        Ok(folder)
+    }
+
     /// Takes a new shelf into use, on trial; the one in use becomes the one before.
     ///
     /// # Errors
@@ -60,6 +67,7 @@ impl Slots {
         staged.write_all(shelf)?;
         staged.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         staged.as_file().sync_all()?;
+        let _alone = self.lock()?;
         if self.current.exists() {
             self.keep()?;
         }
@@ -92,6 +100,7 @@ impl Slots {
     /// [`ErrorKind::NotFound`] where there is none before; what the system says.
     pub fn roll_back(&self) -> io::Result<()> {
         let (previous, spare) = (self.previous(), self.beside(".spare"));
+        let _alone = self.lock()?;
         if !previous.exists() {
             return Err(ErrorKind::NotFound.into());
         }
