@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Debian package for an ARM device, or for this machine: `cross/package.sh aarch64|armv7|native`.
+# Builds the Debian package for an ARM device, or for this machine: `cross/package.sh aarch64|armv7|native [cargo deb
+# options]`.
 # Says what is missing and how to get it; installs nothing. `PROFILE=release` compiles less, for tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,6 +15,8 @@ case ${1:-} in
         exit 2
         ;;
 esac
+kind=$1
+shift
 cargo deb --version >/dev/null 2>&1 || {
     echo "missing: cargo-deb; cargo install --locked cargo-deb" >&2
     exit 1
@@ -24,17 +27,17 @@ needed_libc() {
     grep -ao 'GLIBC_2\.[0-9]*' "$1" | sort -uV | tail -n 1 | sed 's/GLIBC_//'
 }
 
-if [ "$1" = native ]; then
+if [ "$kind" = native ]; then
     cargo build --locked --profile "$profile" --bin shelfwatch --target "$target"
 else
-    PROFILE=$profile cross/build.sh "$1"
+    PROFILE=$profile cross/build.sh "$kind"
 fi
 program=${CARGO_TARGET_DIR:-target}/$target/$profile/shelfwatch
 
 # What this machine's own program writes of itself is the same on every other.
 cargo build --locked --release --bin shelfwatch
 own=${CARGO_TARGET_DIR:-target}/release/shelfwatch
-rm -rf target/package
+rm -rf target/package/man target/package/completions
 mkdir -p target/package/completions
 "$own" manual target/package/man
 "$own" completions bash >target/package/completions/shelfwatch
@@ -47,6 +50,6 @@ if [ "$(printf '%s\n%s\n' "$promised" "$needed" | sort -V | tail -n 1)" != "$pro
     echo "the program needs glibc $needed and the package promises $promised; build on an older system, or promise more" >&2
     exit 1
 fi
-cargo deb --no-build --no-strip --locked --target "$target" --profile "$profile" --output target/package/
+cargo deb --no-build --no-strip --locked --target "$target" --profile "$profile" --output target/package/ "$@"
 ls -l target/package/*.deb
 echo "glibc $needed or newer; $(stat -c %s "$program") bytes of program"
