@@ -125,7 +125,8 @@ check_factory() {
     run cargo fmt --manifest-path cross/virtual-factory/agent/Cargo.toml --check -- --config-path "$PWD/rustfmt.toml"
     run cross/virtual-factory/daemon.sh
     check_package
-    run cargo test --locked --release --test factory_machine --test factory_devices --test factory_line --test factory_faults
+    run cargo test --locked --release --test factory_machine --test factory_devices --test factory_install --test factory_line \
+        --test factory_faults
 }
 
 # The package for arm64 in a Debian system of its own: installed, run, upgraded, purged.

@@ -17,7 +17,7 @@ use crate::binary::{argument, shelfwatch};
 use crate::factory::{Ended, Factory, Passing, Pull, Setup};
 
 /// Where the machine serves `/metrics`.
-const WEB: u16 = 9464;
+pub(crate) const WEB: u16 = 9464;
 /// How long anything may take that is only waited for.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// How much later than asked for a pulse of an emulated device may begin or end.
@@ -82,7 +82,7 @@ pub(crate) const PASSING: Passing =
     Passing { before: 0, after: 3, gap: Duration::from_millis(8), high: Duration::from_millis(20) };
 
 /// Two machines at a time would starve each other.
-static ALONE: Mutex<()> = Mutex::new(());
+pub(crate) static ALONE: Mutex<()> = Mutex::new(());
 
 /// A machine with a station on it.
 pub(crate) struct Line {
@@ -122,7 +122,7 @@ impl Figures {
 }
 
 /// The daemon for the machine, or `None` and how to get it.
-fn daemon() -> Option<PathBuf> {
+pub(crate) fn daemon() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let daemon = std::env::var_os("SHELFWATCH_FACTORY_DAEMON")
         .map_or_else(|| root.join("target/aarch64-unknown-linux-gnu/release/shelfwatch"), |path| root.join(path));
