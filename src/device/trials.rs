@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Tally;
-use super::install::Slots;
+use super::install::{Slots, Trial};
 use crate::config::Station;
 
 /// Starts that a shelf has to judge its first part. An end in order does not count.
@@ -16,13 +16,14 @@ const PROBATION: Duration = Duration::from_secs(30);
 
 /// The shelves of the stations that are on trial.
 pub(super) struct Trials {
-    trials: Vec<Trial>,
+    watched: Vec<Watched>,
     begun: Instant,
 }
 
 /// One of them, with the counts of each station that uses it and what it had judged when this began.
-struct Trial {
+struct Watched {
     slots: Slots,
+    trial: Trial,
     counts: Vec<(Arc<Tally>, u64)>,
 }
 
@@ -32,9 +33,9 @@ impl Trials {
     pub(super) fn start(stations: &[Station]) -> Vec<String> {
         let mut left = Vec::new();
         for slots in places(stations) {
-            let Some(starts) = slots.starts() else { continue };
-            if starts < STARTS {
-                note(&slots, starts + 1);
+            let Some(trial) = slots.trial() else { continue };
+            if trial.starts < STARTS {
+                note(&slots, &Trial { starts: trial.starts + 1, ..trial });
             } else if let Some(one) =
                 leave(&slots, &format!("the program started {STARTS} times with it and judged nothing"))
             {
@@ -47,33 +48,33 @@ impl Trials {
     /// Leaves a shelf that is refused, where it is on trial and there is one before; says so.
     pub(super) fn refuse(station: &Station, why: &str) -> Option<String> {
         let slots = Slots::new(&station.shelf);
-        slots.starts()?;
+        slots.trial()?;
         leave(&slots, why)
     }
 
     /// Those of these stations, from now on.
     pub(super) fn watch(stations: &[Station], tallies: &BTreeMap<String, Arc<Tally>>) -> Self {
-        let trial = |slots: Slots| {
+        let watched = |slots: Slots| {
+            let trial = slots.trial()?;
             let users = stations.iter().filter(|station| station.shelf == slots.current());
             let tallies = users.filter_map(|station| tallies.get(&station.name));
             let counts = tallies.map(|tally| (Arc::clone(tally), tally.judged())).collect();
-            Trial { slots, counts }
+            Some(Watched { slots, trial, counts })
         };
-        let on_trial = places(stations).into_iter().filter(|slots| slots.starts().is_some());
-        Self { trials: on_trial.map(trial).collect(), begun: Instant::now() }
+        Self { watched: places(stations).into_iter().filter_map(watched).collect(), begun: Instant::now() }
     }
 
     /// Ends the trial of each shelf with which all its stations have judged a part.
     pub(super) fn poll(&mut self) {
-        if self.trials.is_empty() || self.begun.elapsed() < PROBATION {
+        if self.watched.is_empty() || self.begun.elapsed() < PROBATION {
             return;
         }
-        self.trials.retain(|Trial { slots, counts }| {
+        self.watched.retain(|Watched { slots, trial, counts }| {
             if counts.iter().any(|(tally, before)| tally.judged() <= *before) {
                 return true;
             }
             let name = slots.current().display();
-            match slots.end_trial() {
+            match slots.end_trial(&trial.shelf) {
                 Ok(()) => tracing::info!("{name} has proven itself at work"),
                 Err(error) => tracing::error!("the trial of {name} cannot be ended: {error}; see to its folder"),
             }
@@ -83,8 +84,8 @@ impl Trials {
 
     /// An end in order: that start was none that went wrong.
     pub(super) fn close(self) {
-        for trial in &self.trials {
-            note(&trial.slots, 0);
+        for Watched { slots, trial, .. } in self.watched {
+            note(&slots, &Trial { starts: 0, ..trial });
         }
     }
 }
@@ -93,8 +94,8 @@ fn places(stations: &[Station]) -> BTreeSet<Slots> {
     stations.iter().map(|station| Slots::new(&station.shelf)).collect()
 }
 
-fn note(slots: &Slots, starts: u32) {
-    if let Err(error) = slots.set_starts(starts) {
+fn note(slots: &Slots, trial: &Trial) {
+    if let Err(error) = slots.set_trial(trial) {
         tracing::error!(
             "cannot note the trial of {}: {error}; check the rights of the folder",
             slots.current().display()

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use shelfwatch_core::Shelf;
 use thiserror::Error;
 
-pub use slots::Slots;
+pub use slots::{Slots, Trial};
 pub use trust::Trust;
 
 use super::processor;

@@ -15,6 +15,15 @@ const NOTE: u64 = 1 << 10;
 /// Largest file that is hashed to see whether a note is of it.
 const LARGEST: u64 = 1 << 30;
 
+/// That the shelf in use has yet to prove itself at work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// SHA-256 of the shelf, hexadecimal.
+    pub shelf: String,
+    /// How often the program has started with it.
+    pub starts: u32,
+}
+
 /// The place of a shelf: the path that the configuration names, and its neighbours.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slots {
@@ -71,7 +80,7 @@ impl Slots {
         if self.current.exists() {
             self.keep()?;
         }
-        self.note(&hexadecimal(&sha256(shelf)), 0)?;
+        self.write(&Trial { shelf: hexadecimal(&sha256(shelf)), starts: 0 })?;
         staged.persist(&self.current).map_err(|error| error.error)?;
         self.sync()
     }
@@ -114,41 +123,52 @@ impl Slots {
             fs::rename(&spare, &previous)?;
         }
         // Before this the note was of the other shelf, and so of none in use.
-        self.end_trial()
+        Self::free(&self.note())?;
+        self.sync()
     }
 
-    fn trial(&self) -> PathBuf {
+    fn note(&self) -> PathBuf {
         self.beside(".trial")
     }
 
-    fn note(&self, hash: &str, starts: u32) -> io::Result<()> {
-        write_atomically(&self.trial(), format!("{hash} {starts}\n").as_bytes()).map_err(io::Error::other)
+    fn write(&self, trial: &Trial) -> io::Result<()> {
+        let Trial { shelf, starts } = trial;
+        write_atomically(&self.note(), format!("{shelf} {starts}\n").as_bytes()).map_err(io::Error::other)
     }
 
-    /// How often the program has started since the shelf in use was put there and did not prove itself at work yet; `None`
-    /// where it has.
-    pub fn starts(&self) -> Option<u32> {
-        let note = String::from_utf8(read_bounded(&self.trial(), NOTE).ok()?).ok()?;
-        let (hash, starts) = note.trim().split_once(' ')?;
+    /// What the note says, whichever shelf it is of.
+    fn read(&self) -> Option<Trial> {
+        let note = String::from_utf8(read_bounded(&self.note(), NOTE).ok()?).ok()?;
+        let (shelf, starts) = note.trim().split_once(' ')?;
+        Some(Trial { shelf: shelf.to_owned(), starts: starts.parse().unwrap_or(u32::MAX) })
+    }
+
+    /// The trial of the shelf in use; `None` where it has proven itself, or nobody installed it.
+    pub fn trial(&self) -> Option<Trial> {
+        let trial = self.read()?;
         let shelf = read_bounded(&self.current, LARGEST).ok()?;
-        (hash == hexadecimal(&sha256(&shelf))).then(|| starts.parse().unwrap_or(u32::MAX))
+        (trial.shelf == hexadecimal(&sha256(&shelf))).then_some(trial)
     }
 
-    /// Notes how often the program has started.
+    /// Notes a start of the program, or that there was none that went wrong. Without effect where another shelf has come
+    /// on trial meanwhile.
     ///
     /// # Errors
     /// What the system says.
-    pub fn set_starts(&self, starts: u32) -> io::Result<()> {
-        let shelf = read_bounded(&self.current, LARGEST).map_err(io::Error::other)?;
-        self.note(&hexadecimal(&sha256(&shelf)), starts)
+    pub fn set_trial(&self, trial: &Trial) -> io::Result<()> {
+        let _alone = self.lock()?;
+        if self.read().is_some_and(|now| now.shelf == trial.shelf) { self.write(trial) } else { Ok(()) }
     }
 
-    /// The shelf in use has proven itself at work.
+    /// That shelf has proven itself at work. Without effect where another one has come on trial meanwhile.
     ///
     /// # Errors
     /// What the system says.
-    pub fn end_trial(&self) -> io::Result<()> {
-        Self::free(&self.trial())?;
+    pub fn end_trial(&self, shelf: &str) -> io::Result<()> {
+        let _alone = self.lock()?;
+        if self.read().is_some_and(|now| now.shelf == shelf) {
+            Self::free(&self.note())?;
+        }
         self.sync()
     }
 }
@@ -158,31 +178,38 @@ mod tests {
     use std::fs;
     use std::io::ErrorKind;
 
-    use super::Slots;
+    use super::{Slots, Trial};
+    use crate::digest::{hexadecimal, sha256};
 
     #[test]
     fn the_shelf_before_is_kept_and_returned_to() {
         let folder = tempfile::tempdir().unwrap();
         let slots = Slots::new(&folder.path().join("line.shelf"));
+        let starts = |slots: &Slots| slots.trial().map(|trial| trial.starts);
+        let hash = |bytes: &[u8]| hexadecimal(&sha256(bytes));
         let read = |slots: &Slots| [slots.current(), &slots.previous()].map(|path| fs::read(path).unwrap_or_default());
         assert_eq!(slots.roll_back().unwrap_err().kind(), ErrorKind::NotFound);
         slots.switch(b"one").unwrap();
-        assert_eq!((read(&slots), slots.starts()), ([b"one".to_vec(), vec![]], Some(0)));
-        slots.set_starts(2).unwrap();
-        slots.end_trial().unwrap();
-        assert_eq!(slots.starts(), None);
+        assert_eq!((read(&slots), starts(&slots)), ([b"one".to_vec(), vec![]], Some(0)));
+        slots.set_trial(&Trial { shelf: hash(b"one"), starts: 2 }).unwrap();
+        assert_eq!(starts(&slots), Some(2));
+        // Of a shelf that is on trial no more.
+        slots.set_trial(&Trial { shelf: hash(b"none"), starts: 3 }).unwrap();
+        slots.end_trial(&hash(b"none")).unwrap();
+        assert_eq!(starts(&slots), Some(2));
+        slots.end_trial(&hash(b"one")).unwrap();
+        assert_eq!(starts(&slots), None);
         slots.switch(b"two").unwrap();
         slots.switch(b"three").unwrap();
-        assert_eq!((read(&slots), slots.starts()), ([b"three".to_vec(), b"two".to_vec()], Some(0)));
+        assert_eq!((read(&slots), starts(&slots)), ([b"three".to_vec(), b"two".to_vec()], Some(0)));
         slots.roll_back().unwrap();
-        assert_eq!((read(&slots), slots.starts()), ([b"two".to_vec(), b"three".to_vec()], None));
+        assert_eq!((read(&slots), starts(&slots)), ([b"two".to_vec(), b"three".to_vec()], None));
         slots.roll_back().unwrap();
         assert_eq!(read(&slots), [b"three".to_vec(), b"two".to_vec()]);
         // A note of another shelf counts for nothing.
         slots.switch(b"four").unwrap();
-        slots.set_starts(1).unwrap();
         fs::write(slots.current(), b"by hand").unwrap();
-        assert_eq!(slots.starts(), None);
+        assert_eq!(slots.trial(), None);
         // The same shelf again.
         slots.switch(b"five").unwrap();
         slots.switch(b"five").unwrap();
