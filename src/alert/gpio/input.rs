@@ -210,7 +210,7 @@ impl Filtered {
     /// Tells the changes that came so far: edges that nobody has read yet, and a level that has yet to settle.
     fn finish(&mut self, debounce: Duration, tell: &mut dyn FnMut(Duration)) -> Result<(), GpioError> {
         // A contact that bounces for ever does not hold up the end.
-        let latest = monotonic() + 2 * debounce;
+        let latest = monotonic() + 2 * debounce + NAP;
         loop {
             let Self { input, filter } = self;
             let wait = filter.deadline().map_or(Duration::ZERO, |deadline| deadline.saturating_sub(monotonic()));
