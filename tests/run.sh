@@ -142,7 +142,7 @@ check_package() {
         return
     fi
     rm -f "$probe"
-    if ! left 20; then
+    if ! left 26; then
         skip "the package in an arm64 system; no time"
         return
     fi
