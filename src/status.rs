@@ -181,6 +181,13 @@ pub struct StationSnapshot {
     pub fps: f64,
 }
 
+impl StationSnapshot {
+    /// Parts that were judged: passed, review and rejected together.
+    pub fn judged(&self) -> u64 {
+        self.passed + self.review + self.rejected
+    }
+}
+
 /// The connection to the broker in a [`Snapshot`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BrokerSnapshot {

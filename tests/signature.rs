@@ -3,12 +3,15 @@
 
 mod binary;
 mod drawn;
+#[path = "../core/tests/maker/mod.rs"]
+mod maker;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use binary::{Answer, argument, shelfwatch};
+use maker::Maker;
 use sha2::{Digest, Sha256};
 use shelfwatch_core::layout::Sections;
 use shelfwatch_core::{SectionKind, Shelf};
@@ -85,12 +88,7 @@ fn a_signed_shelf_is_taken_and_every_other_is_refused_with_its_own_words() {
 
     // Nothing else in it has changed, and signing again gives the same bytes.
     let [plain, signed] = ["line.shelf", "signed.shelf"].map(|name| fs::read(office.at(name)).unwrap());
-    let sections = |file: &[u8]| -> Vec<(SectionKind, Vec<u8>)> {
-        let shelf = Shelf::parse(file).unwrap();
-        let all = shelf.sections().map(|(kind, bytes)| (kind, bytes.to_vec()));
-        all.filter(|(kind, _)| *kind != SectionKind::Signature).collect()
-    };
-    assert_eq!(sections(&plain), sections(&signed));
+    assert_eq!(Maker::of(&plain).sections, Maker::of(&signed).without(SectionKind::Signature).sections);
     assert_eq!(office.sign("signed.shelf", "plant.key", "again.shelf").code, 0);
     assert_eq!(fs::read(office.at("again.shelf")).unwrap(), signed);
 
@@ -125,59 +123,28 @@ fn no_change_goes_unnoticed_though_every_checksum_is_right() {
     fs::write(office.at("forged.shelf"), forged).unwrap();
     refused(&office.verify("forged.shelf", "plant.pub"), "does not belong to this content");
     // A signature that was cut out leaves an unsigned shelf.
-    let sections = Sections::parse(&signed).unwrap();
-    let without: Vec<(u16, &[u8])> = sections.numbered().filter(|(number, _)| *number != 19).collect();
-    fs::write(office.at("forged.shelf"), assembled(&without)).unwrap();
+    let unsigned = Maker::of(&signed).without(SectionKind::Signature);
+    fs::write(office.at("forged.shelf"), unsigned.file()).unwrap();
     refused(&office.verify("forged.shelf", "plant.pub"), "is not signed");
     // One of 95 bytes.
-    let cut: Vec<(u16, &[u8])> =
-        sections.numbered().map(|(number, bytes)| (number, if number == 19 { &bytes[..95] } else { bytes })).collect();
-    fs::write(office.at("forged.shelf"), assembled(&cut)).unwrap();
+    let signature = unsigned.with(SectionKind::Signature, vec![0; 95]);
+    fs::write(office.at("forged.shelf"), signature.file()).unwrap();
     refused(&office.verify("forged.shelf", "plant.pub"), "malformed");
     // A section of a later version is covered, and not signed by a program that does not know it.
-    let more: Vec<(u16, &[u8])> = sections.numbered().chain([(400, &b"new"[..])]).collect();
-    fs::write(office.at("forged.shelf"), assembled(&more)).unwrap();
+    let mut more = Maker::of(&signed);
+    more.sections.push((400, b"new".to_vec()));
+    fs::write(office.at("forged.shelf"), more.file()).unwrap();
     refused(&office.verify("forged.shelf", "plant.pub"), "does not belong to this content");
     refused(&office.sign("forged.shelf", "plant.key", "x.shelf"), "section 400 of the shelf is unknown");
 }
 
 /// Turns a bit in the middle of a section and makes all checksums right.
 fn with_a_bit_turned(file: &[u8], kind: SectionKind) -> Vec<u8> {
-    let owned: Vec<(u16, Vec<u8>)> =
-        Sections::parse(file).unwrap().numbered().map(|(number, bytes)| (number, bytes.to_vec())).collect();
-    let turned: Vec<(u16, Vec<u8>)> = owned
-        .into_iter()
-        .map(|(number, mut bytes)| {
-            if number == kind as u16 {
-                let middle = bytes.len() / 2;
-                bytes[middle] ^= 1;
-            }
-            (number, bytes)
-        })
-        .collect();
-    let borrowed: Vec<(u16, &[u8])> = turned.iter().map(|(number, bytes)| (*number, &bytes[..])).collect();
-    assembled(&borrowed)
-}
-
-/// A file of these sections, by the words of `docs/shelf-format.md`.
-fn assembled(sections: &[(u16, &[u8])]) -> Vec<u8> {
-    let (mut table, mut body, start) = (Vec::new(), Vec::new(), 32 + 24 * sections.len());
-    for (number, bytes) in sections {
-        body.resize((start + body.len()).next_multiple_of(16) - start, 0);
-        table.extend_from_slice(&number.to_le_bytes());
-        table.extend_from_slice(&[0; 2]);
-        table.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-        table.extend_from_slice(&((start + body.len()) as u64).to_le_bytes());
-        table.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        body.extend_from_slice(bytes);
-    }
-    let mut file = b"\x89SHELF\r\n\x01\x00".to_vec();
-    file.extend_from_slice(&(sections.len() as u16).to_le_bytes());
-    file.extend_from_slice(&[0; 4]);
-    file.extend_from_slice(&((start + body.len()) as u64).to_le_bytes());
-    file.extend_from_slice(&crc32fast::hash(&table).to_le_bytes());
-    file.extend_from_slice(&crc32fast::hash(&file).to_le_bytes());
-    [file, table, body].concat()
+    let mut sections = Maker::of(file);
+    let bytes = sections.get_mut(kind);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    sections.file()
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Card {
             station: self.station.clone(),
             time: Timestamp::now(),
             started,
-            inspected: shown.passed + shown.review + shown.rejected,
+            inspected: shown.judged(),
             passed: shown.passed,
             review: shown.review,
             rejected: shown.rejected,

@@ -83,8 +83,7 @@ impl Tally {
 
     /// Parts that were judged.
     pub fn judged(&self) -> u64 {
-        let shown = &self.numbers().shown;
-        shown.passed + shown.review + shown.rejected
+        self.numbers().shown.judged()
     }
 
     /// A fault began.
@@ -120,7 +119,7 @@ impl Tally {
         let mut numbers = self.numbers();
         let shown = &numbers.shown;
         let all = Counts {
-            inspected: shown.passed + shown.review + shown.rejected + shown.failed,
+            inspected: shown.judged() + shown.failed,
             passed: shown.passed,
             review: shown.review,
             rejected: shown.rejected,

@@ -59,16 +59,34 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 }
 
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    set_mode(file.as_file())?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    Staged::write(path, bytes)?.put()
+}
+
+/// A file that lies whole and synced beside the place where it is to go.
+pub(crate) struct Staged<'p> {
+    file: NamedTempFile,
+    path: &'p Path,
+}
+
+impl<'p> Staged<'p> {
+    pub(crate) fn write(path: &'p Path, bytes: &[u8]) -> io::Result<Self> {
+        let mut file = NamedTempFile::new_in(folder_of(path))?;
+        file.write_all(bytes)?;
+        set_mode(file.as_file())?;
+        file.as_file().sync_all()?;
+        Ok(Self { file, path })
+    }
+
+    /// Takes the place of whatever is there, by one rename.
+    pub(crate) fn put(self) -> io::Result<()> {
+        self.file.persist(self.path).map_err(|error| error.error)?;
+        File::open(folder_of(self.path))?.sync_all()
+    }
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A temporary file is for its owner alone; a shelf is meant to be read by others.

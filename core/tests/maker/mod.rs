@@ -1,6 +1,7 @@
 //! Makes shelf files byte by byte, from `docs/shelf-format.md` alone: it shares no code with the program's own writer.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses its part")]
 
+use shelfwatch_core::layout::Sections;
 use shelfwatch_core::{
     BackboneFacts, Constants, Dims, Evidence, Guarantee, Header, OperatingPoint, ScoreKind, SectionKind, Term,
 };
@@ -18,6 +19,16 @@ pub(crate) struct Maker {
 impl Maker {
     pub(crate) fn new(header: &Header<'_>) -> Self {
         Self { sections: vec![(SectionKind::Header as u16, header_section(header))] }
+    }
+
+    /// The sections of a sound file, for whoever wants to change one.
+    pub(crate) fn of(file: &[u8]) -> Self {
+        let sections = Sections::parse(file).unwrap();
+        Self { sections: sections.numbered().map(|(number, bytes)| (number, bytes.to_vec())).collect() }
+    }
+
+    pub(crate) fn get_mut(&mut self, kind: SectionKind) -> &mut Vec<u8> {
+        &mut self.sections.iter_mut().find(|(number, _)| *number == kind as u16).unwrap().1
     }
 
     pub(crate) fn with(mut self, kind: SectionKind, bytes: Vec<u8>) -> Self {

@@ -197,14 +197,15 @@ impl Filtered {
         Ok(Self { input, filter })
     }
 
-    /// Waits for edges, at most so long, and tells each change that counts by its time.
-    fn watch(&mut self, most: Duration, tell: &mut dyn FnMut(Duration)) -> Result<(), GpioError> {
+    /// Waits for edges, at most so long, and tells each change that counts by its time. False when no edge came.
+    fn watch(&mut self, most: Duration, tell: &mut dyn FnMut(Duration)) -> Result<bool, GpioError> {
         let Self { input, filter } = self;
         let wait = filter.deadline().map_or(most, |deadline| most.min(deadline.saturating_sub(monotonic())));
-        if !input.edges(wait, &mut |edge| filter.edge(edge).into_iter().for_each(&mut *tell))? {
+        let came = input.edges(wait, &mut |edge| filter.edge(edge).into_iter().for_each(&mut *tell))?;
+        if !came {
             filter.settle(monotonic()).into_iter().for_each(tell);
         }
-        Ok(())
+        Ok(came)
     }
 
     /// Tells the changes that came so far: edges that nobody has read yet, and a level that has yet to settle.
@@ -212,13 +213,9 @@ impl Filtered {
         // A contact that bounces for ever does not hold up the end.
         let latest = monotonic() + 2 * debounce + NAP;
         loop {
-            let Self { input, filter } = self;
-            let wait = filter.deadline().map_or(Duration::ZERO, |deadline| deadline.saturating_sub(monotonic()));
-            let came = input.edges(wait, &mut |edge| filter.edge(edge).into_iter().for_each(&mut *tell))?;
-            if !came {
-                filter.settle(monotonic()).into_iter().for_each(&mut *tell);
-            }
-            if (!came && filter.deadline().is_none()) || monotonic() > latest {
+            let most = if self.filter.deadline().is_some() { NAP } else { Duration::ZERO };
+            let came = self.watch(most, tell)?;
+            if (!came && self.filter.deadline().is_none()) || monotonic() > latest {
                 return Ok(());
             }
         }
@@ -242,7 +239,7 @@ fn run(shared: &Shared, line: &Line, options: EdgeOptions, first: Filtered, deli
     while !shared.end.load(Ordering::Acquire) {
         let result = match &mut input {
             Some(input) => {
-                let watched = input.watch(NAP, &mut tell);
+                let watched = input.watch(NAP, &mut tell).map(|_| ());
                 input.missing().into_iter().for_each(|error| shared.errors.put(error));
                 watched
             }

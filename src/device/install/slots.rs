@@ -3,12 +3,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::digest::{hexadecimal, sha256};
-use crate::shelf::{read_bounded, write_atomically};
+use crate::shelf::{Staged, folder_of, read_bounded, write_atomically};
 
 /// A note is a line.
 const NOTE: u64 = 1 << 10;
@@ -52,17 +51,13 @@ impl Slots {
         PathBuf::from(name)
     }
 
-    fn folder(&self) -> &Path {
-        self.current.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-    }
-
     fn sync(&self) -> io::Result<()> {
-        File::open(self.folder())?.sync_all()
+        File::open(folder_of(&self.current))?.sync_all()
     }
 
     /// Waits until no other process changes the slots; they are the caller's until the handle is dropped.
     fn lock(&self) -> io::Result<File> {
-        let folder = File::open(self.folder())?;
+        let folder = File::open(folder_of(&self.current))?;
         folder.lock()?;
         Ok(folder)
     }
@@ -72,17 +67,13 @@ impl Slots {
     /// # Errors
     /// What the system says; the shelf in use is then the same.
     pub fn switch(&self, shelf: &[u8]) -> io::Result<()> {
-        let mut staged = tempfile::Builder::new().prefix(".staged-").tempfile_in(self.folder())?;
-        staged.write_all(shelf)?;
-        staged.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        staged.as_file().sync_all()?;
+        let staged = Staged::write(&self.current, shelf)?;
         let _alone = self.lock()?;
         if self.current.exists() {
             self.keep()?;
         }
         self.write(&Trial { shelf: hexadecimal(&sha256(shelf)), starts: 0 })?;
-        staged.persist(&self.current).map_err(|error| error.error)?;
-        self.sync()
+        staged.put()
     }
 
     /// Makes the shelf in use the one before, too, by a second name of the same file.
