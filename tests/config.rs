@@ -308,6 +308,8 @@ fn what_does_not_fit_together_is_named() {
     let first = FULL.find("[mqtt]\n").unwrap();
     let words = mistake(&format!("{}[web]\nlisten = \"\"\n", &FULL[..first]));
     assert!(words.contains("`mqtt` in [station.trigger] at line 28 has no broker to listen to; add the table [mqtt]"));
+    let words = mistake(&format!("{LEAST}[install]\nusb = true\n"));
+    assert!(words.contains("`usb` in [install]") && words.contains("needs keys"), "{words}");
     let http = |url: &str| {
         LEAST.replace("[station.source.v4l2]\ndevice = \"/dev/video0\"", &format!("source.http.url = \"{url}\""))
     };

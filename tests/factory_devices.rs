@@ -5,14 +5,10 @@ mod factory;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
-use factory::{Ended, Factory};
+use factory::{Ended, Factory, alone};
 use shelfwatch::image_file::encode_jpeg;
 use shelfwatch::parts::{Product, SIDE, Subject, draw};
-
-/// Two machines at a time would starve each other.
-static ALONE: Mutex<()> = Mutex::new(());
 
 /// The newest build of a test for the machine, or how to get one.
 fn built(test: &str) -> Option<PathBuf> {
@@ -39,7 +35,7 @@ fn run(factory: &mut Factory, variables: &str, test: &str) {
 
 #[test]
 fn pins_are_driven_and_watched() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let Some(test) = built("gpio_device") else { return };
     let Some(mut factory) = Factory::start(&[(&test, "/root/gpio_device")]) else { return };
     let (chip, _) = factory.lines();
@@ -54,7 +50,7 @@ fn pins_are_driven_and_watched() {
 
 #[test]
 fn a_camera_gives_images() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let Some(test) = built("v4l2") else { return };
     let Some(mut factory) = Factory::start(&[(&test, "/root/v4l2")]) else { return };
     let part = draw(Subject::Product(Product::ALL[0]), 1, SIDE).frame;
@@ -62,5 +58,9 @@ fn a_camera_gives_images() {
     factory.camera("MJPG", SIDE, SIDE);
     factory.play(10.0, &["/root/part.jpg"]);
     run(&mut factory, "SHELFWATCH_V4L2=/dev/video0", "v4l2");
+    // The kernel's own virtual camera: several raw formats, none of them JPEG.
+    let load = "modprobe vivid n_devs=1 node_types=0x1 allocators=0 no_error_inj=1 vid_cap_nr=9";
+    assert_eq!(factory.sh(load).0, Ended::Exit(0));
+    run(&mut factory, "SHELFWATCH_V4L2=/dev/video9", "v4l2");
     factory.power_off();
 }

@@ -7,16 +7,13 @@ mod factory;
 mod line;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use binary::{argument, shelfwatch};
-use factory::{Ended, Factory, Setup};
-use line::{ALONE, PATIENCE, WEB, daemon};
+use factory::{Ended, Factory, Setup, alone};
+use line::{PATIENCE, WEB, daemon, page};
 use serde_json::Value;
 use shelfwatch::digest::{hexadecimal, sha256};
 use shelfwatch::seed::Seed;
@@ -73,19 +70,14 @@ fn disk(folder: &Path, program: &Path) -> Option<[String; 2]> {
 
 /// The hash of the shelf with which the daemon vouches for its parts.
 fn used(port: u16) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let health: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
+    let health: Value = serde_json::from_str(&page(port, "/healthz")?).ok()?;
     let ready = health["ready"] == true;
     health["stations"][0]["shelf"].as_str().filter(|_| ready).map(str::to_owned)
 }
 
 /// From power-on until the daemon vouches for its parts, and RUN-OK with it.
 fn power_on(disk: &Path) -> Option<(Factory, String)> {
-    let mut factory = Factory::start_with(&Setup { files: &[], ports: &[WEB], disk: Some(disk) })?;
+    let mut factory = Factory::start_with(&Setup { ports: &[WEB], disk: Some(disk), ..Setup::default() })?;
     factory.run("station", RUN);
     let (port, begun) = (factory.forwarded(WEB), Instant::now());
     let hash = loop {
@@ -102,7 +94,7 @@ fn power_on(disk: &Path) -> Option<(Factory, String)> {
 
 #[test]
 fn whenever_the_power_goes_the_device_comes_up_with_a_proven_shelf() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let Some(program) = daemon() else { return };
     let folder = tempfile::tempdir().unwrap();
     // First a machine: where it cannot be had, the disk is not needed.

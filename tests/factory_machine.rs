@@ -257,7 +257,7 @@ fn a_disk_outlives_a_power_cut_and_a_port_leads_inside() {
     let disk = std::env::temp_dir().join(format!("shelfwatch-factory-{}.ext4", std::process::id()));
     let made = std::fs::File::create(&disk).and_then(|file| file.set_len(32 << 20));
     made.expect("the folder for temporary files can be written to");
-    let setup = Setup { files: &[], ports: &[8080], disk: Some(&disk) };
+    let setup = Setup { ports: &[8080], disk: Some(&disk), ..Setup::default() };
     let format =
         |disk| std::process::Command::new("mkfs.ext4").arg("-q").arg(disk).env("PATH", "/usr/sbin:/sbin").status();
     if !format(&disk).is_ok_and(|status| status.success()) {

@@ -90,7 +90,7 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("libc", &["src/camera/"]),
     ("ed25519_dalek", &["src/shelf/key.rs"]),
     ("getrandom", &["src/shelf/key.rs"]),
-    ("ureq", &["src/camera/", "src/cli/install.rs"]),
+    ("ureq", &["src/camera/", "src/cli/adoption.rs"]),
     ("rustix", &["src/capture.rs", "src/camera/", "src/alert/gpio/"]),
     ("gpiocdev", &["src/alert/gpio/"]),
     ("gpiocdev_embedded_hal", &["src/alert/gpio/"]),

@@ -4,6 +4,8 @@
 
 mod binary;
 mod drawn;
+#[path = "../core/tests/maker/mod.rs"]
+mod maker;
 mod sshd;
 mod station;
 
@@ -15,12 +17,12 @@ use std::thread;
 use std::time::Duration;
 
 use binary::{Answer, argument, shelfwatch};
+use maker::Maker;
 use serde_json::Value;
 use shelfwatch::digest::{hexadecimal, sha256};
 use shelfwatch::event::EventKind;
 use shelfwatch::seed::Seed;
-use shelfwatch::shelf::{SecretKey, Sections, sign};
-use shelfwatch_core::layout::Sections as Parsed;
+use shelfwatch::shelf::{SecretKey, sign};
 use shelfwatch_core::{SectionKind, Shelf};
 use station::{Line, good, shelf};
 
@@ -86,25 +88,9 @@ fn hash(bytes: &[u8]) -> String {
 
 /// The same sections, one of them changed.
 fn changed(file: &[u8], kind: SectionKind, change: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
-    let mut sections = Sections::default();
-    for (one, bytes) in Parsed::parse(file).unwrap().iter() {
-        let mut bytes = bytes.to_vec();
-        if one == kind {
-            change(&mut bytes);
-        }
-        sections.push(one, bytes);
-    }
-    sections.assemble()
-}
-
-/// With one section more.
-fn with(file: &[u8], kind: SectionKind, more: Vec<u8>) -> Vec<u8> {
-    let mut sections = Sections::default();
-    for (one, bytes) in Parsed::parse(file).unwrap().iter() {
-        sections.push(one, bytes.to_vec());
-    }
-    sections.push(kind, more);
-    sections.assemble()
+    let mut sections = Maker::of(file);
+    change(sections.get_mut(kind));
+    sections.file()
 }
 
 /// Its golden images have other scores.
@@ -143,7 +129,7 @@ fn what_must_not_be_used_is_refused_with_its_own_words_and_the_line_runs_on() {
         ("newer", newer(&good), "shelf format 2 is not one this program reads"),
         (
             "for other processors",
-            sign(&with(&plain, SectionKind::Needs, needs), &device.keys[1]).unwrap(),
+            sign(&Maker::of(&plain).with(SectionKind::Needs, needs).file(), &device.keys[1]).unwrap(),
             "sve9000, which",
         ),
         ("unproven", sign(&unproven(&plain), &device.keys[1]).unwrap(), "scored"),
@@ -296,6 +282,46 @@ fn over_ssh_it_is_the_device_that_proves_the_shelf() {
     let answer = send(&one, &[]);
     assert!(answer.code == 2 && answer.err.contains("ssh did not reach 127.0.0.1; "), "{}", answer.err);
     assert_eq!(device.used(), Some(hash(&two)));
+}
+
+#[test]
+fn a_stick_gives_only_what_is_signed_and_for_this_device() {
+    let mut device = Device::new("keys = [\"one.pub\", \"two.pub\"]\nunsigned = true\nusb = true");
+    device.line.start_ready();
+    let stick = device.line.at("stick");
+    let stick = |device: &Device| device.verb("stick", &[argument(&stick)]);
+    let put = |device: &Device, place: &str, bytes: &[u8]| {
+        let path = device.line.at("stick").join(place);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    let before = hash(&device.signed(0));
+    put(&device, "shelfwatch/another/cap.shelf", &device.signed(1));
+    put(&device, "shelfwatch/line/another.shelf", &device.signed(1));
+    let answer = stick(&device);
+    assert!(answer.code == 0 && answer.out.contains("holds nothing for line;"), "{}{}", answer.out, answer.err);
+    put(&device, "shelfwatch/line/cap.shelf", &fs::read(shelf()).unwrap());
+    let answer = stick(&device);
+    assert!(answer.code == 2 && answer.err.contains("station cap: the shelf in use stays: "), "{}", answer.err);
+    assert!(answer.err.contains("is not signed"), "{}", answer.err);
+    put(&device, "shelfwatch/line/cap.shelf", &device.signed(0));
+    let answer = stick(&device);
+    assert!(answer.code == 0 && answer.out.contains("in use already"), "{}{}", answer.out, answer.err);
+    assert_eq!((device.used(), device.line.at("own.shelf.previous").exists()), (Some(before), false));
+
+    put(&device, "shelfwatch/line/cap.shelf", &device.signed(1));
+    let answer = stick(&device);
+    assert!(answer.code == 0 && answer.out.contains("daemon: judges parts with it"), "{}{}", answer.out, answer.err);
+    assert_eq!(device.used(), Some(hash(&device.signed(1))));
+    device.judge_one("after.jpg");
+
+    // A device that has not been told to takes nothing.
+    let text = fs::read_to_string(device.line.at("station.toml")).unwrap();
+    fs::write(device.line.at("station.toml"), text.replace("usb = true", "")).unwrap();
+    put(&device, "shelfwatch/line/cap.shelf", &device.signed(0));
+    let answer = stick(&device);
+    assert!(answer.code == 0 && answer.out.contains("set usb = true"), "{}{}", answer.out, answer.err);
+    assert_eq!(device.used(), Some(hash(&device.signed(1))));
 }
 
 #[test]

@@ -36,14 +36,6 @@ fn shelfwatch(arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-/// The kit's preprocessing: stretched bilinear, `(v/255 − mean) / std`.
-fn recipe(set: &str) -> &'static str {
-    match set {
-        "steel" => "size = [128, 128]\nresize = \"stretch\"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n",
-        _ => "size = [32, 32]\nresize = \"stretch\"\nmean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\n",
-    }
-}
-
 /// Largest differences of AUROC and FPR95.
 type Tolerance = [f64; 2];
 
@@ -55,7 +47,7 @@ fn check(set: &str, model: &str, strangers: &[&str], tolerance: Tolerance) {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let of = |name: &str| kit.join(set).join(name).to_str().unwrap().to_owned();
-    std::fs::write(folder.path().join("recipe.toml"), recipe(set)).unwrap();
+    std::fs::write(folder.path().join("recipe.toml"), kit::recipe(set)).unwrap();
     let (backbone, images, calibrate) = (of(&format!("models/{model}.onnx")), of("images/fit"), of("images/id_val"));
     let (recipe, shelf) = (path("recipe.toml"), path("line.shelf"));
     let fit = |precision: &str| {

@@ -124,41 +124,40 @@ check_factory() {
     fi
     run cargo fmt --manifest-path cross/virtual-factory/agent/Cargo.toml --check -- --config-path "$PWD/rustfmt.toml"
     run cross/virtual-factory/daemon.sh
-    check_package
+    prepare_package
     run cargo test --locked --release --test factory_machine --test factory_devices --test factory_install --test factory_line \
-        --test factory_faults
+        --test factory_faults --test factory_package
 }
 
-# The package for arm64 in a Debian system of its own: installed, run, upgraded, purged.
-check_package() {
+# The package for arm64, and a whole Debian for the emulated device, onto which a test installs it.
+prepare_package() {
     if [ "$(id -u)" != 0 ] || ! has apt-get; then
-        skip "the package in an arm64 system; it takes root on Debian"
+        skip "the package on a whole system; it takes root on Debian"
         return
     fi
     local formats=/proc/sys/fs/binfmt_misc probe
     probe=$(mktemp -u)
     if ! { [ -e $formats/register ] || mount -t binfmt_misc binfmt_misc $formats; } || ! mknod "$probe" c 1 3; then
-        skip "the package in an arm64 system; this machine lets root neither register formats nor make devices"
+        skip "the package on a whole system; this machine lets root neither register formats nor make devices"
         return
     fi
     rm -f "$probe"
     if ! left 26; then
-        skip "the package in an arm64 system; no time"
+        skip "the package on a whole system; no time"
         return
     fi
     if ! cargo deb --version >/dev/null 2>&1 && ! cargo install --quiet --locked cargo-deb; then
-        skip "the package in an arm64 system; \`cargo install --locked cargo-deb\` failed"
+        skip "the package on a whole system; \`cargo install --locked cargo-deb\` failed"
         return
     fi
-    if ! { has mmdebstrap && has qemu-aarch64-static; } && ! debian_install mmdebstrap qemu-user-static; then
-        skip "the package in an arm64 system; install mmdebstrap and qemu-user-static"
+    if ! { has mmdebstrap && has qemu-aarch64-static && has mkfs.vfat && has mcopy; } &&
+        ! debian_install mmdebstrap qemu-user-static dosfstools mtools; then
+        skip "the package on a whole system; install mmdebstrap, qemu-user-static, dosfstools and mtools"
         return
     fi
-    export PROFILE=release
-    run cross/package.sh aarch64
-    run cross/package.sh aarch64 --deb-revision 2
-    run cargo run --locked --release -- demo --seed 1 --parts 1 --out target/package/demo
-    run cross/package-test.sh target/package/shelfwatch_*-{1,2}_arm64.deb target/package/demo/line.shelf
+    run cross/virtual-factory/system.sh "$SHELFWATCH_FACTORY"
+    run env PROFILE=release cross/package.sh aarch64 --deb-revision 1
+    run env PROFILE=release cross/package.sh aarch64 --deb-revision 2
 }
 
 check_bare_metal() {

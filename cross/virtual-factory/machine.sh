@@ -10,6 +10,8 @@ usage: cross/virtual-factory/machine.sh FOLDER [options]
   --call PORT           the agent calls 127.0.0.1:PORT when it is ready
   --forward PORT:GUEST  127.0.0.1:PORT of this computer is the machine's port GUEST
   --disk FILE           an ext4 image, mounted on /data; what was synced to it outlives the machine
+  --system FILE         the disk of a whole system (system.sh makes one), which is started instead of the bare agent
+  --monitor SOCKET      QEMU's monitor, by which a USB stick can be plugged in
   --shell               a shell on the console
 END
     exit 2
@@ -28,13 +30,20 @@ while [ $# != 0 ]; do
             shift
             continue
             ;;
-        --agent | --call | --forward | --disk) [ $# -ge 2 ] || usage ;;
+        --agent | --call | --forward | --disk | --system | --monitor) [ $# -ge 2 ] || usage ;;
         *) usage ;;
     esac
     case $1 in
         --agent) network+=",hostfwd=tcp:127.0.0.1:$2-:7001" ;;
         --call) words+=" factory.call=$2" ;;
         --forward) network+=",hostfwd=tcp:127.0.0.1:${2%%:*}-:${2##*:}" ;;
+        # Before any other disk, whatever the order of the options.
+        --system)
+            words+=" factory.system"
+            options=(-drive "file=$2,format=raw,if=none,id=system" -device virtio-blk-pci,drive=system
+                ${options[@]+"${options[@]}"})
+            ;;
+        --monitor) options+=(-monitor "unix:$2,server,nowait" -device qemu-xhci) ;;
         --disk) options+=(-drive "file=$2,format=raw,if=none,id=disk" -device "virtio-blk-pci,drive=disk") ;;
     esac
     shift 2

@@ -158,6 +158,10 @@ build_unplug() {
     compile_module "$cache/unplug"
 }
 
+# For the machine itself, cameras, and a USB stick in a whole system.
+wanted="virtio_pci virtio_net virtio_blk ext4 crc32c_generic configfs gpio-sim v4l2loopback unplug vivid
+xhci_pci usb-storage sd_mod vfat nls_ascii nls_cp437 nls_utf8"
+
 # The modules that the machine uses and what they depend on, stripped of debugging information.
 choose_modules() {
     local all=$cache/kernel few=$cache/modules.part module path
@@ -165,7 +169,7 @@ choose_modules() {
     mkdir -p "$all/lib/modules/$release/updates" "$few/lib/modules/$release"
     cp "$cache"/{gpio-sim/gpio-sim,v4l2loopback/v4l2loopback,unplug/unplug}.ko "$all/lib/modules/$release/updates/"
     depmod -b "$all" "$release"
-    for module in virtio_pci virtio_net virtio_blk ext4 crc32c_generic configfs gpio-sim v4l2loopback unplug; do
+    for module in $wanted; do
         modprobe -d "$all" -S "$release" --show-depends "$module" >"$cache/depends" ||
             fail "kernel $release has no module $module; remove $cache and run this again"
         sed -n 's/^insmod \([^ ]*\).*/\1/p' "$cache/depends"
@@ -177,6 +181,7 @@ choose_modules() {
     rm "$cache/depends"
     cp "$all/lib/modules/$release"/modules.{builtin,builtin.modinfo,order} "$few/lib/modules/$release/"
     depmod -b "$few" "$release" 2>/dev/null
+    echo "$wanted" >"$few/wanted"
     mv "$few" "$cache/modules"
 }
 
@@ -219,6 +224,7 @@ release=${image#linux-image-}
 release=${release%:arm64}
 series=$(echo "$release" | cut -d . -f 1,2)
 # By content, since a fresh checkout is newer than any folder that was kept.
+[ "$(cat "$cache/modules/wanted" 2>/dev/null)" = "$wanted" ] || rm -rf "$cache/modules"
 cmp -s "$here/unplug.c" "$cache/unplug/unplug.c" || rm -rf "$cache"/{modules,unplug}
 if ! done_already vmlinuz || ! done_already modules; then
     step kernel get_kernel

@@ -2,11 +2,8 @@
 
 use std::fs::File;
 use std::io::{Read, stdin};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -15,13 +12,10 @@ use shelfwatch::config::{Config, Station};
 use shelfwatch::device::install::{Found, examine, roll_back, take_into_use};
 
 use super::Outcome;
+use super::adoption::Adoption;
 
 /// Where the configuration of a packaged device lies.
-const CONFIG: &str = "/etc/shelfwatch/station.toml";
-/// For the daemon to prove the shelf once more beside the running stations, and to take it over.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// For one answer of the daemon.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const CONFIG: &str = "/etc/shelfwatch/station.toml";
 
 /// Take a new shelf into use on a device, after it has been proven there.
 ///
@@ -121,7 +115,7 @@ impl Install {
         let station = self.place.station(&config)?;
         let shelf = self.read(config.install.bytes())?;
         let keeps = || format!("{} is not taken, the shelf in use stays", self.shelf.display());
-        let found = examine(&shelf, station, &config).with_context(keeps)?;
+        let found = examine(&shelf, station, &config.install).with_context(keeps)?;
         if !self.place.json {
             print!("{}", report(&found));
         }
@@ -186,7 +180,7 @@ impl Rollback {
     pub(super) fn run(self) -> Result<Outcome> {
         let config = self.place.load()?;
         let station = self.place.station(&config)?;
-        let found = roll_back(station, &config).context("the shelf in use stays")?;
+        let found = roll_back(station, &config.install).context("the shelf in use stays")?;
         if !self.place.json {
             print!("{}", report(&found));
         }
@@ -199,7 +193,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-fn report(found: &Found) -> String {
+pub(super) fn report(found: &Found) -> String {
     let product = if found.product.is_empty() { "no product named" } else { &found.product };
     let signed = found.signed_by.as_ref().map_or_else(|| "by nobody".to_owned(), |key| format!("by {key}"));
     let proof = found.proof;
@@ -210,84 +204,11 @@ fn report(found: &Found) -> String {
     )
 }
 
-fn object(station: &Station, found: &Found, what: &str, adopted: &Adoption) -> Value {
+pub(super) fn object(station: &Station, found: &Found, what: &str, adopted: &Adoption) -> Value {
     json!({
         "station": station.name, "shelf": station.shelf, "state": what, "product": found.product,
         "sha256": found.sha256, "signed_by": found.signed_by,
         "golden": { "images": found.proof.images, "exact": found.proof.exact, "largest_difference": found.proof.largest },
         "daemon": adopted.word(), "daemon_says": adopted.words()
     })
-}
-
-/// What became of the shelf in the running daemon.
-enum Adoption {
-    /// It was not waited for.
-    NotAsked,
-    /// Nobody answers there.
-    NoDaemon,
-    /// It judges parts with it.
-    Ready,
-    /// It has it, and something else keeps it from judging.
-    Taken(String),
-    /// It goes on with another.
-    Refused(String),
-}
-
-impl Adoption {
-    fn wait(config: &Config, station: &Station, sha256: &str) -> Self {
-        let Some(mut listen) = config.web.listen else { return Self::NotAsked };
-        if listen.ip().is_unspecified() {
-            listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port());
-        }
-        let begun = Instant::now();
-        loop {
-            let heard = health(listen);
-            let ours = heard.as_ref().and_then(|health| {
-                let stations = health["stations"].as_array()?;
-                stations.iter().find(|one| one["station"] == station.name.as_str()).cloned()
-            });
-            let patient = begun.elapsed() < PATIENCE;
-            match ours {
-                None if heard.is_none() && begun.elapsed() > ANSWER => return Self::NoDaemon,
-                Some(one) if one["shelf"] == sha256 => match one["state"].as_str() {
-                    Some("ready") => return Self::Ready,
-                    Some("fault") => return Self::Taken(one["fault"]["text"].as_str().unwrap_or_default().to_owned()),
-                    _ if !patient => return Self::Taken("it is still starting".to_owned()),
-                    _ => {}
-                },
-                _ if !patient => {
-                    return Self::Refused("it goes on with another shelf; its log and its events say why".to_owned());
-                }
-                _ => {}
-            }
-            thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::NotAsked => "not-asked",
-            Self::NoDaemon => "none",
-            Self::Ready => "ready",
-            Self::Taken(_) => "taken",
-            Self::Refused(_) => "refused",
-        }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::NotAsked => "not asked".to_owned(),
-            Self::NoDaemon => "none answers; it takes the shelf when it starts".to_owned(),
-            Self::Ready => "judges parts with it".to_owned(),
-            Self::Taken(why) => format!("has taken it over, and judges nothing now: {why}"),
-            Self::Refused(why) => why.clone(),
-        }
-    }
-}
-
-/// What the daemon says of itself; `None` where nobody does.
-fn health(listen: SocketAddr) -> Option<Value> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).build();
-    let mut answer = ureq::Agent::new_with_config(agent).get(format!("http://{listen}/healthz")).call().ok()?;
-    serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a verb. Data go to stdout, all else to stderr; the exit code says what was found.
 
+mod adoption;
 mod completions;
 mod demo;
 mod doctor;
@@ -20,6 +21,7 @@ mod replay;
 mod run;
 mod score;
 mod sign;
+mod stick;
 mod table;
 mod verify;
 
@@ -59,6 +61,7 @@ enum Verb {
     Run(run::Run),
     Install(install::Install),
     Rollback(install::Rollback),
+    Stick(stick::Stick),
     Doctor(doctor::Doctor),
     IoTest(io_test::IoTest),
     Replay(replay::Replay),
@@ -92,6 +95,7 @@ pub(crate) fn run() -> ExitCode {
         Verb::Run(verb) => verb.run(),
         Verb::Install(verb) => verb.run(),
         Verb::Rollback(verb) => verb.run(),
+        Verb::Stick(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(),
         Verb::IoTest(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),

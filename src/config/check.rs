@@ -25,6 +25,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     for (index, key) in config.install.keys.iter().enumerate() {
         given(key, &top.keys(&["install", "keys"]).index(index), findings);
     }
+    if config.install.usb && config.install.keys.is_empty() {
+        let remedy = "name the public keys of those whose shelves it takes";
+        findings.add(&top.keys(&["install", "usb"]), "needs keys: a stick's shelf must be signed", remedy);
+    }
     if let Some(mqtt) = &config.mqtt {
         broker(mqtt, &top.key("mqtt"), findings);
     }

@@ -326,6 +326,8 @@ pub struct Install {
     pub keys: Vec<PathBuf>,
     /// Shelves that nobody has signed are taken, too.
     pub unsigned: bool,
+    /// Signed shelves are taken from a USB stick that is plugged in.
+    pub usb: bool,
     /// Most megabytes of a shelf.
     #[schemars(range(min = 1, max = 1024))]
     pub megabytes: u32,
@@ -333,7 +335,7 @@ pub struct Install {
 
 impl Default for Install {
     fn default() -> Self {
-        Self { keys: Vec::new(), unsigned: false, megabytes: 256 }
+        Self { keys: Vec::new(), unsigned: false, usb: false, megabytes: 256 }
     }
 }
 

@@ -4,10 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use shelfwatch_core::Shelf;
-
-use super::install::Trust;
-use super::processor;
+use super::install::{Trust, screen};
 use super::proof::prove;
 use crate::config::{Config, Station};
 use crate::detector::Detector;
@@ -42,10 +39,12 @@ impl ShelfFile {
 
     fn read(path: &Path, backbone: Option<&Path>) -> Self {
         let bytes = |path: &Path| read_bounded(path, LARGEST).map_err(|error| error.to_string());
+        let (path, backbone) = (path.to_owned(), backbone.map(Path::to_owned));
+        let mut file = Self { path, backbone, read: Err(String::new()), changed: Vec::new() };
         // Before the bytes: a file that changes while it is read counts as changed afterwards.
-        let changed = times(path, backbone);
-        let read = bytes(path).and_then(|shelf| Ok((shelf, backbone.map(bytes).transpose()?)));
-        Self { path: path.to_owned(), backbone: backbone.map(Path::to_owned), read, changed }
+        file.changed = file.times();
+        file.read = bytes(&file.path).and_then(|shelf| Ok((shelf, file.backbone.as_deref().map(bytes).transpose()?)));
+        file
     }
 
     /// Whether this is the shelf of that station.
@@ -55,7 +54,13 @@ impl ShelfFile {
 
     /// Whether the files have changed since they were read.
     pub(super) fn has_changed(&self) -> bool {
-        times(&self.path, self.backbone.as_deref()) != self.changed
+        self.times() != self.changed
+    }
+
+    /// When the files were last changed.
+    fn times(&self) -> Vec<Option<SystemTime>> {
+        let paths = [Some(&self.path), self.backbone.as_ref()].into_iter().flatten();
+        paths.map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok()).collect()
     }
 
     /// SHA-256 of the shelf, hexadecimal; zeros where it could not be read.
@@ -71,9 +76,7 @@ impl ShelfFile {
     pub(super) fn detector(&self, trust: &Trust) -> Result<Detector<'_>, String> {
         let (shelf, onnx) = self.read.as_ref().map_err(Clone::clone)?;
         let name = self.path.display();
-        trust.admit(shelf).map_err(|error| format!("{name}: {error}"))?;
-        let shelf = Shelf::parse(shelf).map_err(|error| format!("{name}: {error}"))?;
-        processor::suits(&shelf).map_err(|error| format!("{name}: {error}"))?;
+        let (shelf, _) = screen(shelf, trust).map_err(|error| format!("{name}: {error}"))?;
         let mut detector = Detector::new(shelf, onnx.as_deref()).map_err(|error| format!("{name}: {error}"))?;
         let proof = prove(&mut detector).map_err(|error| format!("{name}: {error}"))?;
         tracing::info!(
@@ -113,18 +116,13 @@ impl<'f> Replacements<'f> {
             return false;
         }
         self.due = now + LOOK;
-        let times: Vec<_> = self.files.iter().map(|file| times(&file.path, file.backbone.as_deref())).collect();
+        let times: Vec<_> = self.files.iter().map(ShelfFile::times).collect();
         let changed = times != self.seen;
         self.seen = times;
         let replaced = self.pending && !changed;
         self.pending = changed;
         replaced
     }
-}
-
-fn times(path: &Path, backbone: Option<&Path>) -> Vec<Option<SystemTime>> {
-    let paths = [Some(path), backbone].into_iter().flatten();
-    paths.map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok()).collect()
 }
 
 /// A detector for each station, or why there is none; stations on the same shelf share its prepared backbone.

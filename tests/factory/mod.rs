@@ -5,15 +5,24 @@
 mod link;
 
 use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use link::Link;
 
 /// How long the machine may take from its start to its agent's call.
 const BOOT_LIMIT: Duration = Duration::from_mins(3);
+
+/// Two machines at a time would starve each other.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a machine gets besides itself.
 #[derive(Default)]
@@ -24,6 +33,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) ports: &'a [u16],
     /// An ext4 image for /data: what the machine synced to it outlives a power cut.
     pub(crate) disk: Option<&'a Path>,
+    /// The disk of a whole system instead of the bare agent; it is written to.
+    pub(crate) system: Option<&'a Path>,
 }
 
 /// A running machine; dropping it is a power cut.
@@ -32,6 +43,7 @@ pub(crate) struct Factory {
     machine: Child,
     console: PathBuf,
     forwarded: Vec<(u16, u16)>,
+    monitor: PathBuf,
     /// From the start of the emulator to the agent's call.
     pub(crate) boot: Duration,
 }
@@ -106,6 +118,8 @@ impl Factory {
         let log = File::create(&console).expect("the folder for temporary files can be written to");
         let mut command = Command::new(root.join("cross/virtual-factory/machine.sh"));
         command.arg(&cache).args(["--call", &call.to_string()]);
+        let monitor = console.with_extension("monitor");
+        command.arg("--monitor").arg(&monitor);
         let mut forwarded = Vec::new();
         for guest in setup.ports {
             let host = free_port();
@@ -115,11 +129,14 @@ impl Factory {
         if let Some(disk) = setup.disk {
             command.arg("--disk").arg(disk);
         }
+        if let Some(system) = setup.system {
+            command.arg("--system").arg(system);
+        }
         let errors = log.try_clone().expect("a file can be shared");
         let started = Instant::now();
         let machine = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("machine.sh starts");
         // In the structure before anything can fail, so that the machine ends with it.
-        let mut factory = Self { link: Link::none(), machine, console, forwarded, boot: Duration::ZERO };
+        let mut factory = Self { link: Link::none(), machine, console, forwarded, monitor, boot: Duration::ZERO };
         factory.link = match Link::accept(&calls, BOOT_LIMIT, || factory.machine.try_wait().is_ok_and(|s| s.is_none()))
         {
             Ok(link) => link,
@@ -298,6 +315,38 @@ impl Factory {
         text.lines().map(grabbed).collect()
     }
 
+    /// A USB stick is plugged in; its image may be changed while it is out.
+    pub(crate) fn plug_stick(&mut self, image: &Path) {
+        let image = image.display();
+        self.tell_emulator(&format!("drive_add 0 if=none,id=stick,format=raw,file={image}"));
+        self.tell_emulator("device_add usb-storage,drive=stick,id=stick,removable=on");
+    }
+
+    /// It is pulled out, and its drive goes with it.
+    pub(crate) fn unplug_stick(&mut self) {
+        self.tell_emulator("device_del stick");
+    }
+
+    /// A command of QEMU's monitor, and what it answers when it could not be carried out.
+    fn tell_emulator(&mut self, command: &str) {
+        let mut stream = UnixStream::connect(&self.monitor).expect("the emulator listens");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket has a time-out");
+        let mut answer = String::new();
+        let mut bytes = [0; 1024];
+        for line in ["", command] {
+            if !line.is_empty() {
+                stream.write_all(format!("{line}\n").as_bytes()).expect("the emulator listens");
+                answer.clear();
+            }
+            while !answer.ends_with("(qemu) ") {
+                let count = stream.read(&mut bytes).expect("the emulator answers");
+                assert!(count > 0, "the emulator ended: {answer}");
+                answer.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        }
+        assert!(!answer.contains("Error") && !answer.contains("error"), "`{command}`: {answer}");
+    }
+
     /// Ends the machine in order.
     pub(crate) fn power_off(mut self) {
         self.must("poweroff");
@@ -309,19 +358,20 @@ impl Factory {
     }
 
     /// Ends the machine as a power cut does: what it did not sync to its disk is gone.
-    pub(crate) fn cut_power(self) {
-        drop(self);
+    pub(crate) fn cut_power(&mut self) {
+        let _ = self.machine.kill();
+        let _ = self.machine.wait();
     }
 }
 
 impl Drop for Factory {
     fn drop(&mut self) {
-        let _ = self.machine.kill();
-        let _ = self.machine.wait();
+        self.cut_power();
         if std::thread::panicking() {
             eprintln!("the virtual factory's console:\n{}", self.console());
         }
         let _ = fs::remove_file(&self.console);
+        let _ = fs::remove_file(&self.monitor);
     }
 }
 

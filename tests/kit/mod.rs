@@ -1,4 +1,5 @@
-//! The test kit beside the checkout: where it is.
+//! The test kit beside the checkout: where it is, and how its images are prepared.
+#![allow(dead_code, reason = "each test uses its own part")]
 
 use std::path::{Path, PathBuf};
 
@@ -12,4 +13,12 @@ pub(crate) fn kit() -> Option<PathBuf> {
     }
     println!("skipped: no test kit at {}; set SHELFWATCH_KIT", folder.display());
     None
+}
+
+/// The kit's preprocessing: stretched bilinear, `(v/255 − mean) / std`.
+pub(crate) fn recipe(set: &str) -> &'static str {
+    match set {
+        "steel" => "size = [128, 128]\nresize = \"stretch\"\nmean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]\n",
+        _ => "size = [32, 32]\nresize = \"stretch\"\nmean = [0.485, 0.456, 0.406]\nstd = [0.229, 0.224, 0.225]\n",
+    }
 }

@@ -7,14 +7,14 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant, SystemTime};
 
 use shelfwatch::journal::Reader;
 use tempfile::TempDir;
 
 use crate::binary::{argument, shelfwatch};
-use crate::factory::{Ended, Factory, Passing, Pull, Setup};
+use crate::factory::{Ended, Factory, Passing, Pull, Setup, alone};
 
 /// Where the machine serves `/metrics`.
 pub(crate) const WEB: u16 = 9464;
@@ -81,15 +81,11 @@ listen = "0.0.0.0:9464"
 pub(crate) const PASSING: Passing =
     Passing { before: 0, after: 3, gap: Duration::from_millis(8), high: Duration::from_millis(20) };
 
-/// Two machines at a time would starve each other.
-pub(crate) static ALONE: Mutex<()> = Mutex::new(());
-
 /// A machine with a station on it.
 pub(crate) struct Line {
     pub(crate) factory: Factory,
     /// The demo's files and whatever came out of the machine.
     pub(crate) folder: TempDir,
-    web: u16,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -126,13 +122,30 @@ pub(crate) fn daemon() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let daemon = std::env::var_os("SHELFWATCH_FACTORY_DAEMON")
         .map_or_else(|| root.join("target/aarch64-unknown-linux-gnu/release/shelfwatch"), |path| root.join(path));
-    let Ok(built) = fs::metadata(&daemon).and_then(|facts| facts.modified()) else {
-        println!("skipped: a station in the virtual factory; run cross/virtual-factory/daemon.sh");
-        return None;
+    fresh(&daemon, "cross/virtual-factory/daemon.sh").then_some(daemon)
+}
+
+/// Whether that was built by that script, and since the sources last changed.
+pub(crate) fn fresh(built: &Path, script: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(time) = fs::metadata(built).and_then(|facts| facts.modified()) else {
+        println!("skipped: a station in the virtual factory; run {script}");
+        return false;
     };
-    let newer = ["src", "core/src"].iter().find_map(|folder| newer_than(&root.join(folder), built));
-    assert!(newer.is_none(), "{newer:?} is newer than the daemon; run cross/virtual-factory/daemon.sh again");
-    Some(daemon)
+    let newer = ["src", "core/src"].iter().find_map(|folder| newer_than(&root.join(folder), time));
+    assert!(newer.is_none(), "{newer:?} is newer than {}; run {script} again", built.display());
+    true
+}
+
+/// What the daemon serves there; `None` while it does not.
+pub(crate) fn page(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
 }
 
 fn newer_than(folder: &Path, time: SystemTime) -> Option<PathBuf> {
@@ -148,20 +161,25 @@ fn newer_than(folder: &Path, time: SystemTime) -> Option<PathBuf> {
 impl Line {
     /// A machine with daemon, shelf and configuration, nothing running yet, and the camera silent.
     pub(crate) fn start() -> Option<Self> {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let daemon = daemon()?;
-        let folder = tempfile::tempdir().expect("the folder for temporary files can be written to");
-        // First the machine: where it cannot be had, the shelf is not needed.
         let files = [(daemon.as_path(), "/root/shelfwatch")];
-        let mut factory = Factory::start_with(&Setup { files: &files, ports: &[WEB], disk: None })?;
+        let factory = Factory::start_with(&Setup { files: &files, ports: &[WEB], ..Setup::default() })?;
+        let mut line = Self::around(factory, alone);
+        let shelf = fs::read(line.shelf()).expect("the demo wrote its shelf");
+        line.factory.put("/root/line.shelf", &shelf);
+        let (ended, said) = line.factory.sh("mkdir -p /run/state");
+        assert_eq!(ended, Ended::Exit(0), "{said}");
+        Some(line)
+    }
+
+    /// Around a machine of which this computer reaches [`WEB`]; makes the demo's shelf.
+    pub(crate) fn around(factory: Factory, alone: MutexGuard<'static, ()>) -> Self {
+        let folder = tempfile::tempdir().expect("the folder for temporary files can be written to");
         let out = folder.path().join("demo");
         let demo = shelfwatch(["demo", "--seed", "1", "--parts", "1", "--out", argument(&out)]);
         assert_eq!(demo.code, 0, "{}{}", demo.out, demo.err);
-        factory.put("/root/line.shelf", &fs::read(out.join("line.shelf")).expect("the demo wrote its shelf"));
-        let (ended, said) = factory.sh("mkdir -p /run/state");
-        assert_eq!(ended, Ended::Exit(0), "{said}");
-        let web = factory.forwarded(WEB);
-        Some(Self { factory, folder, web, _alone: alone })
+        Self { factory, folder, _alone: alone }
     }
 
     /// The demo's shelf on this computer.
@@ -191,19 +209,14 @@ impl Line {
         self.until("the station is ready again", Figures::ready);
     }
 
-    /// What the daemon said so far.
+    /// What the daemon said so far, whoever started it.
     pub(crate) fn log(&mut self) -> String {
-        self.factory.output("station").1
+        self.factory.sh("cat /run/station.err 2>/dev/null || journalctl --no-pager -u 'shelfwatch*'").1
     }
 
     /// What `/metrics` says; `None` while it is not served.
     pub(crate) fn figures(&self) -> Option<Figures> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.web)).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        answer.starts_with("HTTP/1.1 200").then_some(Figures(answer))
+        page(self.factory.forwarded(WEB), "/metrics").map(Figures)
     }
 
     /// Waits for a time of the machine's clock.

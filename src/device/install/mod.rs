@@ -2,6 +2,7 @@
 //! Refuses whatever is damaged, newer, too large, from nobody known, or scores differently here.
 
 mod slots;
+mod stick;
 mod trust;
 
 use std::io;
@@ -11,14 +12,15 @@ use shelfwatch_core::Shelf;
 use thiserror::Error;
 
 pub use slots::{Slots, Trial};
+pub use stick::offered;
 pub use trust::Trust;
 
 use super::processor;
 use super::proof::{Proof, ProofError, prove};
-use crate::config::{Config, Station};
+use crate::config::{self, Station};
 use crate::detector::{Detector, DetectorError};
 use crate::digest::{hexadecimal, sha256};
-use crate::shelf::{FileError, KeyError, SignatureError, read_bounded};
+use crate::shelf::{FileError, KeyError, PublicKey, SignatureError, read_bounded};
 
 /// Why a shelf is not taken. The one in use goes on.
 #[derive(Debug, Error)]
@@ -84,22 +86,29 @@ pub struct Found {
 ///
 /// # Errors
 /// [`InstallError`], from the cheapest check to the dearest.
-pub fn examine(shelf: &[u8], station: &Station, config: &Config) -> Result<Found, InstallError> {
-    let trust = Trust::read(&config.install)?;
+pub fn examine(shelf: &[u8], station: &Station, install: &config::Install) -> Result<Found, InstallError> {
+    let trust = Trust::read(install)?;
     if !trust.is_set() {
         return Err(InstallError::NoTrust);
     }
-    let limit = config.install.bytes();
+    let limit = install.bytes();
     if shelf.len() as u64 > limit {
         return Err(InstallError::TooLarge(limit));
     }
-    let parsed = Shelf::parse(shelf)?;
-    let signed_by = trust.admit(shelf)?.map(|key| key.fingerprint());
-    processor::suits(&parsed).map_err(InstallError::Processor)?;
+    let (parsed, signer) = screen(shelf, &trust)?;
+    let signed_by = signer.map(|key| key.fingerprint());
     let onnx = station.backbone.as_deref().map(|path| read_bounded(path, limit)).transpose()?;
     let product = parsed.header().product.to_owned();
     let proof = prove(&mut Detector::new(parsed, onnx.as_deref())?)?;
     Ok(Found { product, sha256: hexadecimal(&sha256(shelf)), signed_by, proof })
+}
+
+/// A sound shelf from somebody who is trusted, for processors like this one; and who signed it.
+pub(super) fn screen<'b>(shelf: &'b [u8], trust: &Trust) -> Result<(Shelf<'b>, Option<PublicKey>), InstallError> {
+    let parsed = Shelf::parse(shelf)?;
+    let signer = trust.admit(shelf)?;
+    processor::suits(&parsed).map_err(InstallError::Processor)?;
+    Ok((parsed, signer))
 }
 
 /// Takes a shelf that was [`examine`]d into use; the daemon notices by itself.
@@ -115,12 +124,12 @@ pub fn take_into_use(shelf: &[u8], station: &Station) -> Result<(), InstallError
 ///
 /// # Errors
 /// [`InstallError::NothingBefore`], or why it is no longer to be used.
-pub fn roll_back(station: &Station, config: &Config) -> Result<Found, InstallError> {
+pub fn roll_back(station: &Station, install: &config::Install) -> Result<Found, InstallError> {
     let slots = Slots::new(&station.shelf);
     if !slots.previous().exists() {
         return Err(InstallError::NothingBefore(station.shelf.clone()));
     }
-    let found = examine(&read_bounded(&slots.previous(), config.install.bytes())?, station, config)?;
+    let found = examine(&read_bounded(&slots.previous(), install.bytes())?, station, install)?;
     slots.roll_back().map_err(|source| InstallError::Switch { path: station.shelf.clone(), source })?;
     Ok(found)
 }
