@@ -96,7 +96,8 @@ fn what_the_camera_does_wrong_is_never_a_pass() {
     assert!(!line.edges(last[0].before + DELAY - STEP, "reject", true).is_empty(), "{}", line.log());
     let events: Vec<StoredEvent> = journal.events(&Filter::default()).map(Result::unwrap).collect();
     let rejects = events.iter().filter(|stored| stored.event.kind == EventKind::Reject && stored.event.signalled);
-    assert_eq!(rejects.count(), last.len(), "each was judged and signalled before the end: {events:#?}");
+    let (rejects, log) = (rejects.count(), line.log());
+    assert_eq!(rejects, last.len(), "each was judged and signalled before the end\n{last:?}\n{events:#?}\n{log}");
     let missed = events.iter().filter(|stored| stored.event.kind == EventKind::Fault && stored.event.part.is_some());
     assert_eq!(missed.clone().count() as u64, figures.parts("fault"));
     assert!(missed.clone().all(|stored| stored.event.signalled && stored.event.reading.is_none()));

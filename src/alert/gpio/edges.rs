@@ -83,7 +83,9 @@ impl EdgeFilter {
         if edge.at < last.edge.at.saturating_add(self.debounce) {
             return None;
         }
-        let change = self.change(level).filter(|_| !last.counted).or(two_in_one.then_some(last.edge.at));
+        // What was counted as two in one is over, whatever it turns out to have been.
+        let change = if last.counted { None } else { self.change(level) };
+        let change = change.or(two_in_one.then_some(last.edge.at));
         self.first = edge.at;
         self.at_once(edge).or(change)
     }
@@ -204,6 +206,25 @@ mod tests {
         assert_eq!((filter.edge(edge(4000, 2)), filter.settle(us(9000))), (None, None));
         assert_eq!(filter.edge(Edge { at: us(30_000), active: true, sequence: 3, read: us(30_001) }), None);
         assert_eq!(filter.settle(us(40_000)), Some(us(30_000)));
+    }
+
+    #[test]
+    fn a_gap_that_was_over_when_the_kernel_looked_is_one_more_part_and_not_two() {
+        for settled_between in [false, true] {
+            let mut filter = EdgeFilter::new(us(1000), true, false);
+            let edge = |at, active, sequence, read| Edge { at: us(at), active, sequence, read: us(read) };
+            assert_eq!(filter.edge(edge(1000, true, 1, 1100)), None);
+            assert_eq!(filter.settle(us(2500)), Some(us(1000)));
+            // The gap from 26 ms to 28 ms; the kernel looks at 30 ms, and hands the second edge over a little later.
+            assert_eq!(filter.edge(edge(26_000, true, 2, 30_000)), None);
+            let early = if settled_between { filter.settle(us(30_100)) } else { None };
+            let late = filter.edge(edge(28_000, true, 3, 30_200)).or_else(|| filter.settle(us(31_000)));
+            let found: Vec<_> = early.into_iter().chain(late).collect();
+            assert_eq!(found, [us(if settled_between { 26_000 } else { 28_000 })], "{settled_between}");
+            assert_eq!(filter.edge(edge(53_000, false, 4, 53_100)).or_else(|| filter.settle(us(60_000))), None);
+            assert_eq!(filter.edge(edge(70_000, true, 5, 70_100)), None);
+            assert_eq!(filter.settle(us(71_500)), Some(us(70_000)));
+        }
     }
 
     #[test]

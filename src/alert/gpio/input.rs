@@ -21,6 +21,8 @@ use crate::config::{Bias, Line};
 
 /// The longest sleep, after which the thread looks whether it is to end.
 const NAP: Duration = Duration::from_millis(100);
+/// For edges that the kernel has stamped and not yet handed over; its thread was seen to be 17 ms late on a busy machine.
+const GRACE: Duration = Duration::from_millis(100);
 /// How often the line is read though nothing happens: so a lost chip is noticed.
 const CHECK: Duration = Duration::from_secs(1);
 /// Edges that the kernel keeps for us; the most it grants.
@@ -208,14 +210,17 @@ impl Filtered {
         Ok(came)
     }
 
-    /// Tells the changes that came so far: edges that nobody has read yet, and a level that has yet to settle.
+    /// Tells the changes that came so far: edges that nobody has read yet, or that a busy kernel has yet to hand over, and a
+    /// level that has yet to settle.
     fn finish(&mut self, debounce: Duration, tell: &mut dyn FnMut(Duration)) -> Result<(), GpioError> {
+        let earliest = monotonic() + GRACE;
         // A contact that bounces for ever does not hold up the end.
-        let latest = monotonic() + 2 * debounce + NAP;
+        let latest = earliest + 2 * debounce;
         loop {
-            let most = if self.filter.deadline().is_some() { NAP } else { Duration::ZERO };
+            let most = if self.filter.deadline().is_some() { NAP } else { earliest.saturating_sub(monotonic()) };
             let came = self.watch(most, tell)?;
-            if (!came && self.filter.deadline().is_none()) || monotonic() > latest {
+            let now = monotonic();
+            if now >= latest || (now >= earliest && !came && self.filter.deadline().is_none()) {
                 return Ok(());
             }
         }
