@@ -126,7 +126,7 @@ check_factory() {
     run cross/virtual-factory/daemon.sh
     prepare_package
     run cargo test --locked --release --test factory_machine --test factory_devices --test factory_install --test factory_line \
-        --test factory_faults --test factory_package
+        --test factory_faults --test factory_package --test factory_board --test factory_parity
 }
 
 # The package for arm64, and a whole Debian for the emulated device, onto which a test installs it.

@@ -11,6 +11,8 @@ usage: cross/virtual-factory/machine.sh FOLDER [options]
   --forward PORT:GUEST  127.0.0.1:PORT of this computer is the machine's port GUEST
   --disk FILE           an ext4 image, mounted on /data; what was synced to it outlives the machine
   --system FILE         the disk of a whole system (system.sh makes one), which is started instead of the bare agent
+  --board               a Raspberry Pi 3 with its real pin controller instead of QEMU's own machine; without disks
+  --more FILE           a cpio archive of further files for the start; by a board's USB network they come slowly
   --monitor SOCKET      QEMU's monitor, by which a USB stick can be plugged in
   --shell               a shell on the console
 END
@@ -23,6 +25,9 @@ shift
 network=user,id=net0
 words="console=ttyAMA0 quiet panic=-1 audit=0 mitigations=off nokaslr"
 options=()
+board=
+more=
+monitor=()
 while [ $# != 0 ]; do
     case $1 in
         --shell)
@@ -30,7 +35,12 @@ while [ $# != 0 ]; do
             shift
             continue
             ;;
-        --agent | --call | --forward | --disk | --system | --monitor) [ $# -ge 2 ] || usage ;;
+        --board)
+            board=yes
+            shift
+            continue
+            ;;
+        --agent | --call | --forward | --disk | --system | --more | --monitor) [ $# -ge 2 ] || usage ;;
         *) usage ;;
     esac
     case $1 in
@@ -43,7 +53,8 @@ while [ $# != 0 ]; do
             options=(-drive "file=$2,format=raw,if=none,id=system" -device virtio-blk-pci,drive=system
                 ${options[@]+"${options[@]}"})
             ;;
-        --monitor) options+=(-monitor "unix:$2,server,nowait" -device qemu-xhci) ;;
+        --more) more=$2 ;;
+        --monitor) monitor=(-monitor "unix:$2,server,nowait") ;;
         --disk) options+=(-drive "file=$2,format=raw,if=none,id=disk" -device "virtio-blk-pci,drive=disk") ;;
     esac
     shift 2
@@ -59,6 +70,23 @@ command -v qemu-system-aarch64 >/dev/null || {
     echo "error: qemu-system-aarch64 is missing; install qemu-system-arm" >&2
     exit 2
 }
+initramfs=$folder/initramfs
+if [ -n "$more" ]; then
+    # The kernel unpacks archives that follow each other. The file has no name any more once the emulator has it open.
+    initramfs=$(mktemp)
+    cat "$folder/initramfs" "$more" >"$initramfs"
+    exec 9<"$initramfs"
+    rm "$initramfs"
+    initramfs=/proc/self/fd/9
+fi
+if [ -n "$board" ]; then
+    # Its console is the second serial port, its network hangs on USB, and its memory is what a Pi 3 has.
+    exec qemu-system-aarch64 -M raspi3b -accel tcg,thread=multi -display none -serial null -serial stdio -no-reboot \
+        ${monitor[@]+"${monitor[@]}"} -kernel "$folder/vmlinuz" -initrd "$initramfs" \
+        -dtb "$folder/bcm2837-rpi-3-b.dtb" -append "${words/ttyAMA0/ttyS1,115200} factory.board" \
+        -netdev "$network" -device usb-net,netdev=net0
+fi
 exec qemu-system-aarch64 -M virt,gic-version=2 -cpu cortex-a72 -smp 2 -m 512 -accel tcg,thread=multi \
-    -nographic -no-reboot -kernel "$folder/vmlinuz" -initrd "$folder/initramfs" -append "$words" \
+    -nographic -no-reboot -kernel "$folder/vmlinuz" -initrd "$initramfs" -append "$words" \
+    ${monitor[@]+"${monitor[@]}" -device qemu-xhci} \
     -netdev "$network" -device virtio-net-pci,netdev=net0,romfile= ${options[@]+"${options[@]}"}

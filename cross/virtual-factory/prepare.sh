@@ -158,9 +158,9 @@ build_unplug() {
     compile_module "$cache/unplug"
 }
 
-# For the machine itself, cameras, and a USB stick in a whole system.
+# For the machine itself, cameras, a USB stick in a whole system, and the network of the emulated Raspberry Pi.
 wanted="virtio_pci virtio_net virtio_blk ext4 crc32c_generic configfs gpio-sim v4l2loopback unplug vivid
-xhci_pci usb-storage sd_mod vfat nls_ascii nls_cp437 nls_utf8"
+xhci_pci usb-storage sd_mod vfat nls_ascii nls_cp437 nls_utf8 dwc2 phy-generic cdc_ether rndis_host"
 
 # The modules that the machine uses and what they depend on, stripped of debugging information.
 choose_modules() {
@@ -187,6 +187,7 @@ choose_modules() {
 
 keep_kernel() {
     cp "$cache/kernel/boot/vmlinuz-$release" "$cache/vmlinuz.part"
+    cp "$cache/kernel/usr/lib/linux-image-$release/broadcom/bcm2837-rpi-3-b.dtb" "$cache/"
     mv "$cache/vmlinuz.part" "$cache/vmlinuz"
 }
 
@@ -226,6 +227,7 @@ series=$(echo "$release" | cut -d . -f 1,2)
 # By content, since a fresh checkout is newer than any folder that was kept.
 [ "$(cat "$cache/modules/wanted" 2>/dev/null)" = "$wanted" ] || rm -rf "$cache/modules"
 cmp -s "$here/unplug.c" "$cache/unplug/unplug.c" || rm -rf "$cache"/{modules,unplug}
+done_already bcm2837-rpi-3-b.dtb || rm -f "$cache/vmlinuz"
 if ! done_already vmlinuz || ! done_already modules; then
     step kernel get_kernel
     step headers get_headers

@@ -2,6 +2,7 @@
 //! Where it was not prepared, `start` says so and gives nothing; any other trouble fails the test.
 #![allow(dead_code, reason = "each test uses its own part")]
 
+mod answers;
 mod link;
 
 use std::fs::{self, File};
@@ -13,7 +14,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use answers::{edges, ended, grabbed, numbers, pull};
 use link::Link;
+use tempfile::NamedTempFile;
 
 /// How long the machine may take from its start to its agent's call.
 const BOOT_LIMIT: Duration = Duration::from_mins(3);
@@ -35,6 +38,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) disk: Option<&'a Path>,
     /// The disk of a whole system instead of the bare agent; it is written to.
     pub(crate) system: Option<&'a Path>,
+    /// A Raspberry Pi 3 instead of the emulator's own machine; it has no disks.
+    pub(crate) board: bool,
 }
 
 /// A running machine; dropping it is a power cut.
@@ -129,6 +134,10 @@ impl Factory {
         if let Some(disk) = setup.disk {
             command.arg("--disk").arg(disk);
         }
+        let more = setup.board.then(|| archive(setup.files));
+        if let Some(more) = &more {
+            command.arg("--board").arg("--more").arg(more.path());
+        }
         if let Some(system) = setup.system {
             command.arg("--system").arg(system);
         }
@@ -143,7 +152,7 @@ impl Factory {
             Err(error) => panic!("{error}; the machine's console said:\n{}", factory.console()),
         };
         factory.boot = started.elapsed();
-        for (file, path) in setup.files {
+        for (file, path) in setup.files.iter().filter(|_| !setup.board) {
             let bytes = fs::read(file).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display()));
             factory.put(path, &bytes);
         }
@@ -375,43 +384,26 @@ impl Drop for Factory {
     }
 }
 
+/// Files of this computer as the kernel unpacks them when it starts.
+fn archive(files: &[(&Path, &str)]) -> NamedTempFile {
+    let folder = tempfile::tempdir().expect("the folder for temporary files can be written to");
+    for (file, path) in files {
+        let copy = folder.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(copy.parent().expect("a file is in a folder")).expect("the folder is ours");
+        fs::copy(file, copy).unwrap_or_else(|e| panic!("cannot read {}: {e}", file.display()));
+    }
+    let archive = NamedTempFile::new().expect("the folder for temporary files can be written to");
+    let pack = Command::new("sh")
+        .args(["-c", "find . -type f | cpio --quiet -o -H newc -R 0:0"])
+        .current_dir(folder.path())
+        .stdout(archive.reopen().expect("it was just made"))
+        .status();
+    assert!(pack.is_ok_and(|status| status.success()), "cpio fails; install cpio");
+    archive
+}
+
 /// Free now; whoever wants it takes it in the next moment.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     listener.local_addr().expect("it is bound").port()
-}
-
-fn numbers(text: &str) -> Vec<u64> {
-    text.split_whitespace().map(|word| word.parse().expect("the agent answers with numbers")).collect()
-}
-
-fn pull(text: &str) -> Pull {
-    let times = numbers(text);
-    Pull { before: times[0], after: times[1] }
-}
-
-fn edges(text: &str) -> Vec<Edge> {
-    let edge = |line: &str| {
-        let words: Vec<&str> = line.split(' ').collect();
-        let time = words[0].parse().expect("an edge begins with its time");
-        Edge { time, line: words[1].to_string(), high: words[2] == "1", released: words.get(3) == Some(&"released") }
-    };
-    let mut edges: Vec<Edge> = text.lines().map(edge).collect();
-    edges.sort_by_key(|edge| edge.time);
-    edges
-}
-
-fn grabbed(line: &str) -> Grabbed {
-    let words: Vec<&str> = line.split(' ').collect();
-    let number = |i: usize| words[i].parse::<u64>().expect("a picture is described by numbers");
-    let crc32 = u32::from_str_radix(words[3], 16).expect("a checksum is hexadecimal");
-    Grabbed { sequence: number(0) as u32, time: number(1), bytes: number(2) as usize, crc32 }
-}
-
-fn ended(text: &str) -> Ended {
-    match text.split_once(' ') {
-        Some(("exit", code)) => Ended::Exit(code.parse().expect("an exit has a number")),
-        Some(("signal", signal)) => Ended::Signal(signal.parse().expect("a signal has a number")),
-        _ => panic!("`{text}` does not say how a program ended"),
-    }
 }

@@ -252,8 +252,9 @@ fn taken(buffer: &Buffer) -> Moment {
 fn trusted([seconds, micros]: [isize; 2], is_named: bool, now: Duration) -> Option<Duration> {
     let micros = u32::try_from(micros).ok().filter(|micros| *micros < 1_000_000)?;
     let stamp = Duration::new(u64::try_from(seconds).ok()?, micros * 1000);
-    let is_recent = now.checked_sub(stamp).is_some_and(|age| age <= RECENT);
-    (is_named || is_recent).then_some(stamp)
+    // One that lies ahead is none, whatever its clock: the image is here already.
+    let age = now.checked_sub(stamp)?;
+    (is_named || age <= RECENT).then_some(stamp)
 }
 
 fn remedy(error: &io::Error) -> &'static str {
@@ -279,6 +280,11 @@ mod tests {
         let now = Duration::from_secs(500);
         let stamp = Some(Duration::from_millis(499_250));
         assert_eq!(trusted([499, 250_000], true, now), stamp);
+        assert_eq!(
+            trusted([500, 1], true, now),
+            None,
+            "the kernel's vivid stamps the end of an exposure that is yet to come"
+        );
         assert_eq!(trusted([499, 250_000], false, now), stamp);
         // A wall clock, one that is not set, one ahead of ours, and nonsense.
         for time in [[1_800_000_000, 0], [0, 0], [501, 0], [-1, 0], [499, 1_000_000], [499, -1]] {
