@@ -21,6 +21,7 @@ pub mod event;
 pub mod fit;
 pub mod frame;
 pub mod image_file;
+pub mod image_folder;
 pub mod journal;
 pub mod method;
 pub mod parts;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use shelfwatch::detector::Detector;
 use shelfwatch::evaluate::{Criteria, Fitness, to_text};
-use shelfwatch::fit::ImageFolder;
+use shelfwatch::image_folder::ImageFolder;
 use shelfwatch::shelf::write_atomically;
 use shelfwatch::workers::threads;
 use shelfwatch_core::Shelf;

@@ -8,8 +8,8 @@ use shelfwatch::digest::sha256;
 use shelfwatch::evaluate::{
     CollapseFigures, Criteria, Evaluation, Fault, ImageSet, Nc5, Thumbnail, evaluate, thumbnail, to_html,
 };
-use shelfwatch::fit::{ImageEntry, ImageFolder};
 use shelfwatch::image_file;
+use shelfwatch::image_folder::{ImageEntry, ImageFolder};
 use shelfwatch::method::{Collapse, Dimension, Options, Parameters, Statistics, nc5};
 use shelfwatch::watch::Watch;
 use shelfwatch_core::{SectionKind, Shelf};

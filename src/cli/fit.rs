@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use shelfwatch::detector::Frontend;
-use shelfwatch::fit::{
-    Alpha, FitOptions, Fitted, ImageFolder, Material, ScoreChoice, Split, Summary, TOLERANCE, fit, statistics,
-};
+use shelfwatch::fit::{Alpha, FitOptions, Fitted, Material, ScoreChoice, Summary, TOLERANCE, fit, statistics};
+use shelfwatch::image_folder::{ImageFolder, Split};
 use shelfwatch::method::{Dimension, Options, Statistics};
 use shelfwatch::shelf::{Precision, write_atomically};
 use shelfwatch_core::{Guarantee, MAX_TERMS, ScoreKind};

@@ -8,11 +8,11 @@ use shelfwatch_core::{Guarantee, OperatingPoint, ScoreKind, Shelf, predicted};
 use crate::backbone::Backbone;
 use crate::fit::choice::{self, Choice, Norms};
 use crate::fit::error::FitError;
-use crate::fit::images::ImageEntry;
 use crate::fit::pass::Passes;
 use crate::fit::spool::Spool;
 use crate::fit::strangers;
 use crate::fit::{Alpha, FitOptions};
+use crate::image_folder::ImageEntry;
 use crate::method::{Calibration, Parameters, Rule, Scores, least_alpha};
 
 /// The most calibration images whose scores `--score auto` compares strangers with.

@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use crate::detector::DetectorError;
-use crate::fit::images::ImagesError;
+use crate::image_folder::ImagesError;
 use crate::method::{CalibrationError, MethodError};
 
 /// Why a shelf could not be fitted; each names what is wrong and what helps.

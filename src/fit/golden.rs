@@ -1,7 +1,7 @@
 //! Golden images: a few calibration files that travel in the shelf with the scores they must have on the device.
 
-use crate::fit::images::ImageEntry;
 use crate::fit::pass::key;
+use crate::image_folder::ImageEntry;
 use crate::shelf::read_bounded;
 
 /// How many there are, spread from the least to the most familiar.

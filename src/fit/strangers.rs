@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::detector::Frontend;
 use crate::fit::error::FitError;
-use crate::fit::images::{ImageEntry, ImageFolder};
 use crate::fit::pass::{Passes, load};
 use crate::fit::pseudo::{Fault, apply};
+use crate::image_folder::{ImageEntry, ImageFolder};
 use crate::method::{Parameters, Scores};
 use crate::workers::in_order;
 
