@@ -20,6 +20,7 @@ pub mod evaluate;
 pub mod event;
 pub mod fit;
 pub mod frame;
+pub mod heat_map;
 pub mod image_file;
 pub mod image_folder;
 pub mod journal;

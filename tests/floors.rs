@@ -34,6 +34,7 @@ const ROOT: House = House {
         ("status", 1),
         ("watch", 1),
         ("workers", 1),
+        ("heat_map", 2),
         ("image_file", 2),
         ("preprocess", 2),
         ("backbone", 2),

@@ -6,8 +6,9 @@ mod evaluation_line;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use shelfwatch::evaluate::{CollapseFigures, Criteria, HeatMap, Nc5, Seen, Thumbnail, evaluate, overlay, to_html};
+use shelfwatch::evaluate::{CollapseFigures, Criteria, Nc5, Thumbnail, evaluate, to_html};
 use shelfwatch::frame::Frame;
+use shelfwatch::heat_map::{HeatMap, Seen, overlay};
 use shelfwatch::image_file::{encode_png, read};
 
 fn browser() -> Option<PathBuf> {
@@ -61,7 +62,7 @@ fn picture(path: &str) -> Thumbnail {
     values[5 * 8 + 5] = 1.0;
     let map = HeatMap { values: &values, height: 8, width: 8 };
     let heat = overlay(&frame, &map, Seen::whole(&frame), 1.0).unwrap();
-    Thumbnail { path: path.to_owned(), png: encode_png(&frame).unwrap(), heat: Some(encode_png(&heat).unwrap()) }
+    Thumbnail { path: path.to_owned(), png: encode_png(&frame).unwrap(), heat: Some(encode_png(&heat.frame).unwrap()) }
 }
 
 #[test]

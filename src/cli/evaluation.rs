@@ -3,19 +3,22 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use shelfwatch::detector::Detector;
+use shelfwatch::detector::{Detector, Reading};
 use shelfwatch::digest::sha256;
 use shelfwatch::evaluate::{
-    CollapseFigures, Criteria, Evaluation, Fault, ImageSet, Nc5, Thumbnail, evaluate, thumbnail, to_html,
+    Call, CollapseFigures, Criteria, Evaluation, Fault, ImageSet, Nc5, OperatingPoint, ScoreRow, ScoredImage,
+    ShelfFacts, Thumbnail, evaluate, thumbnail, to_html,
 };
+use shelfwatch::fit::join;
+use shelfwatch::frame::Frame;
 use shelfwatch::image_file;
 use shelfwatch::image_folder::{ImageEntry, ImageFolder};
 use shelfwatch::method::{Collapse, Dimension, Options, Parameters, Statistics, nc5};
 use shelfwatch::watch::Watch;
-use shelfwatch_core::{SectionKind, Shelf};
+use shelfwatch_core::{Header, Judgement, ScoreKind, SectionKind, Shelf};
 
 use super::inputs;
-use super::judged::{Wanted, empty_set, facts, judge, look};
+use super::judged::{judge, look};
 
 /// Side of the pictures in the report, in pixels.
 const PICTURE: u32 = 192;
@@ -111,17 +114,18 @@ impl<'a> Run<'a> {
 
     /// Judges a folder; with the mean feature where every score is measured.
     fn set(&mut self, name: &str, folder: &ImageFolder) -> Result<(ImageSet, Vec<f64>)> {
-        let mut set = empty_set(name);
+        let mut set = ImageSet { name: name.to_owned(), images: Vec::new(), faults: Vec::new() };
         let mut sum: Vec<f64> = Vec::new();
         let load = |image: &ImageEntry| image_file::read(&image.path).map_err(|error| error.to_string());
-        let wanted = Wanted { parameters: self.study.map(|study| &study.parameters), heat: false };
-        judge(&mut self.detectors, &folder.images, load, wanted, name, self.watch, |i, judged| {
+        let parameters = self.study.map(|study| &study.parameters);
+        let measure = |detector: &mut Detector<'_>, frame: &Frame| measure(detector, frame, parameters);
+        judge(&mut self.detectors, &folder.images, load, measure, name, self.watch, |i, measured| {
             let image = &folder.images[i];
-            match judged {
-                Ok(judged) => {
-                    sum.resize(judged.feature.len(), 0.0);
-                    sum.iter_mut().zip(&judged.feature).for_each(|(sum, value)| *sum += f64::from(*value));
-                    set.images.push(judged.scored(&image.path.to_string_lossy(), image.class_folder()));
+            match measured {
+                Ok(measured) => {
+                    sum.resize(measured.feature.len(), 0.0);
+                    sum.iter_mut().zip(&measured.feature).for_each(|(sum, value)| *sum += f64::from(*value));
+                    set.images.push(measured.scored(&image.path.to_string_lossy(), image.class_folder()));
                 }
                 Err(reason) => {
                     let path = image.path.display().to_string();
@@ -138,17 +142,90 @@ impl<'a> Run<'a> {
     fn thumbnails(&mut self, evaluation: &Evaluation, folders: &[&ImageFolder]) -> Vec<Thumbnail> {
         let named = evaluation.worst_misses.iter().chain(&evaluation.worst_false_alarms);
         let Some(detector) = self.detectors.first_mut() else { return Vec::new() };
-        let wanted = Wanted { parameters: None, heat: true };
         named
             .filter_map(|example| {
                 let same = |image: &&ImageEntry| image.path.to_string_lossy() == example.path;
                 let image = folders.iter().flat_map(|folder| &folder.images).find(same)?;
                 let frame = image_file::read(&image.path).ok()?;
-                let judged = look(detector, &frame, wanted).ok()?;
-                let png = |frame| image_file::encode_png(&thumbnail(frame, PICTURE).ok()?).ok();
-                let heat = judged.overlay.as_ref().and_then(png);
+                let judged = look(detector, &frame, true).ok()?;
+                let png = |frame: &Frame| image_file::encode_png(&thumbnail(frame, PICTURE).ok()?).ok();
+                let heat = judged.overlay.as_ref().and_then(|overlay| png(&overlay.frame));
                 Some(Thumbnail { path: example.path.clone(), png: png(&frame)?, heat })
             })
             .collect()
+    }
+}
+
+/// One image with every score, and its feature where there are parameters.
+struct Measured {
+    reading: Reading,
+    scores: ScoreRow,
+    feature: Vec<f32>,
+}
+
+fn measure(detector: &mut Detector<'_>, frame: &Frame, parameters: Option<&Parameters>) -> Result<Measured, String> {
+    let seen = detector.look(frame, false).map_err(|error| error.to_string())?;
+    let mut measured = Measured { reading: seen.reading, scores: [None; ScoreKind::ALL.len()], feature: Vec::new() };
+    if let Some(parameters) = parameters {
+        let scores = parameters.scores(seen.activations.feature, seen.activations.logits);
+        let scores = scores.map_err(|error| error.to_string())?;
+        measured.scores = ScoreKind::ALL.map(|kind| scores.get(kind));
+        measured.feature = seen.activations.feature.to_vec();
+    }
+    Ok(measured)
+}
+
+impl Measured {
+    /// As an evaluation takes it.
+    fn scored(&self, path: &str, class: Option<&str>) -> ScoredImage {
+        ScoredImage {
+            path: path.into(),
+            class: class.map(str::to_owned),
+            predicted: self.reading.class,
+            scores: self.scores,
+            chosen: self.reading.score,
+            p_value: f64::from(self.reading.p_value),
+            call: call(self.reading.judgement),
+        }
+    }
+}
+
+/// The report's word for a judgement.
+pub(super) fn call(judgement: Judgement) -> Call {
+    match judgement {
+        Judgement::Pass => Call::Pass,
+        Judgement::Review => Call::Review,
+        Judgement::Reject => Call::Reject,
+    }
+}
+
+/// What a report says of a shelf.
+fn facts(header: &Header<'_>) -> ShelfFacts {
+    let kinds: Vec<ScoreKind> = header.terms.iter().map(|term| term.kind).collect();
+    let n = header.evidence.calibration_images;
+    let point = |point: &shelfwatch_core::OperatingPoint| OperatingPoint {
+        alpha: point.alpha,
+        delta: point.delta,
+        n,
+        k: point.k,
+        threshold: point.threshold,
+        bound: point.bound,
+    };
+    let evidence = header.evidence;
+    let more = [
+        ("score chosen", evidence.choice.to_owned()),
+        ("images", format!("{} fitted, {n} calibrated ({})", evidence.fit_images, evidence.split)),
+        ("written by", header.written_by.to_owned()),
+    ];
+    ShelfFacts {
+        product: header.product.to_owned(),
+        score: join(&kinds),
+        kinds,
+        feature_dim: u64::from(header.dims.feature),
+        kept_dim: u64::from(header.dims.components),
+        class_names: header.classes().map(str::to_owned).collect(),
+        reject: point(&header.reject),
+        review: point(&header.review),
+        more: more.map(|(name, value)| (name.to_owned(), value)).into(),
     }
 }

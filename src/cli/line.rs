@@ -14,7 +14,8 @@ use shelfwatch::watch::Watch;
 use shelfwatch::workers::in_order;
 use shelfwatch_core::{Header, Judgement};
 
-use super::judged::{Judged, Wanted, call, look};
+use super::evaluation::call;
+use super::judged::{Judged, look};
 use super::table::Table;
 
 /// Detectors that look at the line.
@@ -52,10 +53,9 @@ impl<'a> Line<'a> {
         if tell {
             writeln!(std::io::stdout(), "the line: {} parts\n", subjects.len())?;
         }
-        let wanted = Wanted { parameters: None, heat: true };
         let work = |detector: &mut Detector<'a>, (subject, seed): &(Subject, u64)| {
             let drawn = parts::draw(*subject, *seed, SIDE);
-            look(detector, &drawn.frame, wanted).map(|judged| (drawn.frame, drawn.defect, judged))
+            look(detector, &drawn.frame, true).map(|judged| (drawn.frame, drawn.defect, judged))
         };
         in_order(&mut self.detectors, subjects, work, |i, result| {
             // The demo draws its own pictures, so one that cannot be judged is an error of the program.
@@ -108,14 +108,15 @@ impl Seen {
         if judgement == Judgement::Pass {
             return;
         }
-        if let (Some(defect), Some([x, y, width, height])) = (defect, judged.peak) {
+        if let (Some(defect), Some(overlay)) = (defect, &judged.overlay) {
+            let [x, y, width, height] = overlay.peak;
             self.defects += 1;
             let (centre_x, centre_y) = (x + width / 2.0, y + height / 2.0);
             self.hits += u64::from(defect.contains(centre_x, centre_y, width.max(height) / 2.0));
         }
         self.entries.push(SheetEntry {
             image: frame,
-            heat: judged.overlay,
+            heat: judged.overlay.map(|overlay| overlay.frame),
             name: format!("{i} {}", truth(subject)),
             score: judged.reading.score,
             p_value: f64::from(judged.reading.p_value),

@@ -17,7 +17,7 @@ use shelfwatch::journal::{Agreement, Filter, ImageRow, Reader, Retold};
 use shelfwatch::workers::threads;
 use shelfwatch_core::Shelf;
 
-use super::judged::{Judged, Wanted, judge};
+use super::judged::{Judged, judge, look};
 use super::progress::Progress;
 use super::{Outcome, inputs};
 
@@ -80,11 +80,12 @@ impl Replay {
         let mut detectors = detector.forks(threads(self.threads).min(rows.len()))?;
         let progress = Progress::new(rows.len() < 20);
         let load = |row: &ImageRow| self.load(row);
+        let look = |detector: &mut Detector<'_>, frame: &Frame| look(detector, frame, false);
         let (mut outcome, mut tally) = (Outcome::Fine, BTreeMap::<&str, u64>::new());
         if !self.json {
             writeln!(std::io::stdout(), "result            stored          now  kind     image")?;
         }
-        judge(&mut detectors, &rows, load, Wanted::default(), "replay", &progress, |i, judged| {
+        judge(&mut detectors, &rows, load, look, "replay", &progress, |i, judged| {
             let row = &rows[i];
             let result = word(row, &own, &judged);
             match result {

@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 use shelfwatch::detector::Detector;
+use shelfwatch::frame::Frame;
 use shelfwatch::image_file::{self, MAX_FILE};
 use shelfwatch::image_folder::ImageFolder;
 use shelfwatch::shelf::write_atomically;
 use shelfwatch::workers::threads;
 use shelfwatch_core::{Judgement, Shelf};
 
-use super::judged::{Judged, Wanted, judge};
+use super::judged::{Judged, judge, look};
 use super::progress::Progress;
 use super::{Outcome, inputs};
 
@@ -83,7 +84,7 @@ impl Score {
         }
         let classes: Vec<&str> = shelf.header().classes().collect();
         let mut output = Output::new(&self, &classes);
-        let wanted = Wanted { parameters: None, heat: self.heatmap.is_some() };
+        let look = |detector: &mut Detector<'_>, frame: &Frame| look(detector, frame, self.heatmap.is_some());
         let progress = Progress::new(sources.len() < 20);
         let load = |source: &Source| match source {
             Source::File(path) => image_file::read(path).map_err(|error| error.to_string()),
@@ -92,7 +93,7 @@ impl Score {
         let mut outcome = Outcome::Fine;
         let mut used = HashSet::new();
         output.head()?;
-        judge(&mut detectors, &sources, load, wanted, "score", &progress, |i, judged| {
+        judge(&mut detectors, &sources, load, look, "score", &progress, |i, judged| {
             let name = sources[i].name();
             match judged {
                 Ok(judged) => {
@@ -143,12 +144,12 @@ impl Score {
             name = format!("{stem}-{count}");
         }
         let path = folder.join(name + ".png");
-        write_atomically(&path, &image_file::encode_png(overlay)?)?;
+        write_atomically(&path, &image_file::encode_png(&overlay.frame)?)?;
         Ok(Some(path))
     }
 }
 
-fn stdin() -> Result<shelfwatch::frame::Frame, String> {
+fn stdin() -> Result<Frame, String> {
     let mut bytes = Vec::new();
     std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     image_file::decode(&bytes).map_err(|error| error.to_string())

@@ -7,7 +7,6 @@ mod curve;
 mod evaluation;
 mod figures;
 mod gallery;
-mod heatmap;
 mod lettering;
 mod markup;
 mod page;
@@ -27,7 +26,6 @@ pub use evaluation::{
 };
 pub use figures::evaluate;
 pub use gallery::Thumbnail;
-pub use heatmap::{HeatMap, HeatMapError, Seen, overlay};
 pub use page::to_html;
 pub use resample::thumbnail;
 pub use scored::{

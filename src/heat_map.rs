@@ -68,12 +68,21 @@ const FAMILIAR: [f32; 3] = [40.0, 110.0, 200.0];
 /// Cover of the familiar colour relative to the strange ones.
 const FAMILIAR_COVER: f32 = 0.35;
 
+/// A frame with its map over it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overlay {
+    /// The picture.
+    pub frame: Frame,
+    /// Cell of the largest value as a box in the frame's pixels: left, top, width, height.
+    pub peak: [f32; 4],
+}
+
 /// The frame with the map over the part that the backbone `seen`, bilinear between the centres of its cells. A
 /// value of `scale` or more gets the full colour, zero none; what is not a number counts as zero.
 ///
 /// # Errors
 /// When the map's shape or the scale is wrong.
-pub fn overlay(frame: &Frame, map: &HeatMap<'_>, seen: Seen, scale: f32) -> Result<Frame, HeatMapError> {
+pub fn overlay(frame: &Frame, map: &HeatMap<'_>, seen: Seen, scale: f32) -> Result<Overlay, HeatMapError> {
     let (height, width) = (map.height, map.width);
     if map.values.is_empty() || height.checked_mul(width) != Some(map.values.len()) {
         return Err(HeatMapError::Shape { found: map.values.len(), height, width });
@@ -101,7 +110,14 @@ pub fn overlay(frame: &Frame, map: &HeatMap<'_>, seen: Seen, scale: f32) -> Resu
             }
         }
     }
-    Ok(Frame::new(frame.width(), frame.height(), rgb)?)
+    Ok(Overlay { frame: Frame::new(frame.width(), frame.height(), rgb)?, peak: peak(map, seen) })
+}
+
+fn peak(map: &HeatMap<'_>, seen: Seen) -> [f32; 4] {
+    let hottest = map.values.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at);
+    let (width, height) = (seen.width / map.width as f32, seen.height / map.height as f32);
+    let (column, row) = (hottest % map.width, hottest / map.width);
+    [seen.x + column as f32 * width, seen.y + row as f32 * height, width, height]
 }
 
 /// Colour and cover of a value in [−1, 1].
@@ -154,7 +170,7 @@ mod tests {
 
     fn draw(values: &[f32], height: usize, width: usize, scale: f32) -> Frame {
         let frame = grey(8, 8);
-        overlay(&frame, &HeatMap { values, height, width }, Seen::whole(&frame), scale).unwrap()
+        overlay(&frame, &HeatMap { values, height, width }, Seen::whole(&frame), scale).unwrap().frame
     }
 
     #[test]
@@ -179,6 +195,8 @@ mod tests {
         let red = |x: usize, y: usize| frame.rgb()[(y * 8 + x) * 3];
         assert_eq!(red(0, 0), 128);
         assert!(red(7, 7) > 200 && red(7, 7) > red(5, 5));
+        let map = HeatMap { values: &[0.0, f32::MIN, 2.0, 1.0], height: 2, width: 2 };
+        assert_eq!(overlay(&frame, &map, Seen::whole(&frame), 1.0).unwrap().peak, [0.0, 4.0, 4.0, 4.0]);
     }
 
     #[test]
@@ -187,7 +205,8 @@ mod tests {
         let seen = Seen { x: 2.0, y: 2.0, width: 4.0, height: 4.0 };
         let map = HeatMap { values: &[1.0], height: 1, width: 1 };
         let drawn = overlay(&frame, &map, seen, 1.0).unwrap();
-        let changed = drawn.rgb().chunks(3).filter(|pixel| *pixel != [128; 3]).count();
+        assert_eq!(drawn.peak, [2.0, 2.0, 4.0, 4.0]);
+        let changed = drawn.frame.rgb().chunks(3).filter(|pixel| *pixel != [128; 3]).count();
         assert_eq!(changed, 16);
     }
 
@@ -204,6 +223,6 @@ mod tests {
             assert!(matches!(found, Err(HeatMapError::Scale(_))));
         }
         let none = Seen { x: f32::NAN, y: 0.0, width: 0.0, height: 2.0 };
-        assert_eq!(overlay(&frame, &map(&[1.0], 1, 1), none, 1.0).unwrap(), frame);
+        assert_eq!(overlay(&frame, &map(&[1.0], 1, 1), none, 1.0).unwrap().frame, frame);
     }
 }
