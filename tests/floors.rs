@@ -105,7 +105,7 @@ const HOMES: [(&str, &[&str]); 26] = [
     ("font8x8", &["src/evaluate/lettering.rs"]),
     ("indicatif", &["src/cli/progress.rs"]),
     ("clap", &["src/cli/"]),
-    ("clap_mangen", &["src/cli/manual.rs"]),
+    ("clap_mangen", &["src/cli/office/manual.rs"]),
     ("csv", &["src/cli/"]),
     ("anyhow", &["src/cli/", "src/main.rs"]),
 ];

@@ -224,6 +224,7 @@ check_rust
 install_tools
 run cargo fmt --all --check
 run cargo clippy --locked --workspace --all-targets --release -- -D warnings
+run cargo clippy --locked --no-default-features --features device --release -- -D warnings
 run cargo test --locked --workspace --release
 if [ "$mode" = all ]; then
     check_bare_metal

@@ -8,14 +8,14 @@ use clap::Args;
 use serde_json::{Value, json};
 use shelfwatch::backbone::{self, Candidates};
 use shelfwatch::digest::hexadecimal;
-use shelfwatch::fit::join;
-use shelfwatch::method::{Collapse, Statistics};
 use shelfwatch::shelf::signer;
 use shelfwatch_core::layout::MAGIC;
 use shelfwatch_core::{Encoding, Guarantee, Header, Matrix, OperatingPoint, SectionKind, Shelf};
 
 use super::Outcome;
 use super::inputs;
+#[cfg(feature = "office")]
+use super::office::statistics;
 use super::table::Table;
 
 /// Show what is in a shelf, statistics or ONNX file.
@@ -39,8 +39,7 @@ impl Inspect {
             let shelf = Shelf::parse(&bytes).with_context(|| self.file.display().to_string())?;
             (shelf_text(&self.file, &bytes, &shelf), shelf_json(&bytes, &shelf))
         } else if bytes.starts_with(b"SHELFST") {
-            let read = Statistics::from_bytes(&bytes).with_context(|| self.file.display().to_string())?;
-            (statistics_text(&self.file, &read)?, statistics_json(&read)?)
+            statistics(&self.file, &bytes)?
         } else {
             let found = backbone::inspect(&bytes, None)
                 .with_context(|| format!("{} is no shelf or statistics file, and as ONNX", self.file.display()))?;
@@ -53,6 +52,12 @@ impl Inspect {
         }
         Ok(Outcome::Fine)
     }
+}
+
+/// The mathematics that reads them is not in a program for devices.
+#[cfg(not(feature = "office"))]
+fn statistics(path: &Path, _: &[u8]) -> Result<(String, Value)> {
+    anyhow::bail!("{} holds statistics, which a program for devices does not read; inspect it on a PC", path.display())
 }
 
 /// A promise in words.
@@ -122,7 +127,7 @@ fn projection_bytes(shelf: &Shelf<'_>) -> usize {
 
 fn shelf_text(path: &Path, bytes: &[u8], shelf: &Shelf<'_>) -> String {
     let header = shelf.header();
-    let kinds: Vec<_> = header.terms.iter().map(|term| term.kind).collect();
+    let scores: Vec<_> = header.terms.iter().map(|term| term.kind.name()).collect();
     let mut text = format!("{}: shelf, {} bytes, written by {}\n", path.display(), bytes.len(), header.written_by);
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<12} {value}");
@@ -148,7 +153,7 @@ fn shelf_text(path: &Path, bytes: &[u8], shelf: &Shelf<'_>) -> String {
             d.map.map_or_else(String::new, |[rows, columns]| format!(" ({rows} × {columns})"))
         ),
     );
-    line("score", format!("{} ({})", join(&kinds), header.evidence.choice));
+    line("score", format!("{} ({})", scores.join("+"), header.evidence.choice));
     line(
         "projection",
         format!(
@@ -233,37 +238,6 @@ fn shelf_json(bytes: &[u8], shelf: &Shelf<'_>) -> Value {
         "classes": header.classes().collect::<Vec<_>>(), "golden": shelf.golden().iter().count(), "sections": sections,
         "signature": signature_json(bytes), "needs": shelf.needs().collect::<Vec<_>>()
     })
-}
-
-fn statistics_text(path: &Path, read: &Statistics) -> Result<String> {
-    let collapse = Collapse::measure(read)?;
-    let mut text = format!(
-        "{}: statistics of {} images, {} dimensions, {} logits, {} images kept as a sample\n  {}\n",
-        path.display(),
-        read.images(),
-        read.dim(),
-        read.logits(),
-        read.sample().len(),
-        collapse.plain()
-    );
-    let mut table = Table::new(&["  class", "images"]);
-    for (name, count) in read.class_counts() {
-        table.row([format!("  {name}"), count.to_string()]);
-    }
-    text += &table.text();
-    Ok(text)
-}
-
-fn statistics_json(read: &Statistics) -> Result<Value> {
-    let collapse = Collapse::measure(read)?;
-    let classes: Vec<Value> =
-        read.class_counts().into_iter().map(|(name, images)| json!({ "name": name, "images": images })).collect();
-    Ok(json!({
-        "kind": "statistics", "images": read.images(), "dim": read.dim(), "logits": read.logits(),
-        "sample": read.sample().len(), "backbone_sha256": hexadecimal(&read.provenance().backbone_sha256),
-        "nc1": collapse.nc1, "nc2_equinorm": collapse.equinorm, "nc2_equiangular": collapse.equiangular,
-        "effective_rank": collapse.effective_rank, "dead_channels": collapse.dead_channels, "classes": classes
-    }))
 }
 
 fn onnx_text(path: &Path, found: &Candidates) -> String {

@@ -2,25 +2,18 @@
 
 mod adoption;
 mod completions;
-mod demo;
 mod doctor;
-mod eval;
-mod evaluation;
-mod fit;
 mod inputs;
 mod inspect;
 mod install;
 mod io_test;
 mod judged;
-mod keygen;
-mod line;
-mod manual;
-mod merge;
+#[cfg(feature = "office")]
+mod office;
 mod progress;
 mod replay;
 mod run;
 mod score;
-mod sign;
 mod stick;
 mod table;
 mod verify;
@@ -41,6 +34,12 @@ use clap::{Parser, Subcommand};
     subcommand_required = true,
     arg_required_else_help = true
 )]
+#[cfg_attr(
+    not(feature = "office"),
+    command(
+        after_help = "This is the program for devices: shelves are fitted, evaluated and signed by that for a PC."
+    )
+)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -49,14 +48,11 @@ struct Arguments {
 /// What each does is told where its arguments are.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Demo(demo::Demo),
-    Fit(Box<fit::Fit>),
-    Merge(merge::Merge),
+    #[cfg(feature = "office")]
+    #[command(flatten)]
+    Office(office::Verb),
     Score(score::Score),
-    Eval(eval::Eval),
     Inspect(inspect::Inspect),
-    Keygen(keygen::Keygen),
-    Sign(sign::Sign),
     Verify(verify::Verify),
     Run(run::Run),
     Install(install::Install),
@@ -66,7 +62,6 @@ enum Verb {
     IoTest(io_test::IoTest),
     Replay(replay::Replay),
     Completions(completions::Completions),
-    Manual(manual::Manual),
 }
 
 /// What a verb found.
@@ -83,14 +78,10 @@ enum Outcome {
 /// Runs the verb that the arguments name.
 pub(crate) fn run() -> ExitCode {
     let result = match Arguments::parse().verb {
-        Verb::Demo(verb) => verb.run(),
-        Verb::Fit(verb) => verb.run(),
-        Verb::Merge(verb) => verb.run(),
+        #[cfg(feature = "office")]
+        Verb::Office(verb) => verb.run(),
         Verb::Score(verb) => verb.run(),
-        Verb::Eval(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
-        Verb::Keygen(verb) => verb.run(),
-        Verb::Sign(verb) => verb.run(),
         Verb::Verify(verb) => verb.run(),
         Verb::Run(verb) => verb.run(),
         Verb::Install(verb) => verb.run(),
@@ -100,7 +91,6 @@ pub(crate) fn run() -> ExitCode {
         Verb::IoTest(verb) => verb.run(),
         Verb::Replay(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(),
-        Verb::Manual(verb) => verb.run(),
     };
     match result {
         Ok(Outcome::Fine) => ExitCode::SUCCESS,

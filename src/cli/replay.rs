@@ -96,6 +96,7 @@ impl Replay {
             *tally.entry(result).or_default() += 1;
             self.show(row, result, judged)
         })?;
+        progress.clear();
         let total: Vec<String> = tally.iter().map(|(result, count)| format!("{count} {result}")).collect();
         let total = if total.is_empty() { "none kept".to_owned() } else { total.join(", ") };
         eprintln!("{} images: {total}", rows.len());

@@ -109,6 +109,7 @@ impl Score {
                 }
             }
         })?;
+        progress.clear();
         Ok(outcome)
     }
 

@@ -18,14 +18,14 @@ use shelfwatch::watch::Watch;
 use shelfwatch::workers::{in_order, threads};
 use shelfwatch_core::{ScoreKind, Shelf};
 
-use super::Outcome;
 use super::evaluation::{Run, Study};
 use super::line::Line;
-use super::progress::Progress;
+use crate::cli::progress::Progress;
+use crate::cli::{Outcome, inputs};
 
 /// The bundled backbone and its recipe; `models/README.md` says how they were made.
-const BACKBONE: &[u8] = include_bytes!("../../models/parts_int8.onnx");
-const RECIPE: &str = include_str!("../../models/parts.toml");
+const BACKBONE: &[u8] = include_bytes!("../../../models/parts_int8.onnx");
+const RECIPE: &str = include_str!("../../../models/parts.toml");
 
 /// Good pictures of each product: to fit on, to calibrate with, to evaluate with.
 const FIT: u64 = 200;
@@ -40,7 +40,7 @@ const STRANGE: u64 = 8;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   shelfwatch demo --out /tmp/demo --parts 500 --seed 7")]
-pub(super) struct Demo {
+pub(in crate::cli) struct Demo {
     /// Folder for what the demo writes.
     #[arg(long, value_name = "DIR", default_value = "shelfwatch-demo")]
     out: PathBuf,
@@ -69,7 +69,7 @@ impl Demo {
         let progress = Progress::new(false);
         self.draw(&progress)?;
         let shelf_path = self.fit(&progress)?;
-        let bytes = super::inputs::file(&shelf_path)?;
+        let bytes = inputs::file(&shelf_path)?;
         let shelf = Shelf::parse(&bytes)?;
         let detector = Detector::new(shelf, None)?;
         let report = self.evaluate(&detector, &shelf_path, &progress)?;

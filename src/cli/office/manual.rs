@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 
-use super::{Arguments, Outcome};
+use crate::cli::{Arguments, Outcome};
 
 /// Write the manual pages, one for each verb.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   shelfwatch manual ~/.local/share/man/man1 && man shelfwatch-fit")]
-pub(super) struct Manual {
+pub(in crate::cli) struct Manual {
     /// The folder; it is made where it is not there.
     #[arg(value_name = "DIR")]
     folder: PathBuf,

@@ -11,9 +11,10 @@ use shelfwatch::method::{Dimension, Options, Statistics};
 use shelfwatch::shelf::{Precision, write_atomically};
 use shelfwatch_core::{Guarantee, MAX_TERMS, ScoreKind};
 
-use super::Outcome;
-use super::inputs::{self, Taps};
-use super::progress::Progress;
+use super::fitting::{Taps, alpha, recipe, share};
+use crate::cli::inspect::{point_text, points_json};
+use crate::cli::progress::Progress;
+use crate::cli::{Outcome, inputs};
 
 /// Fit a shelf from a classifier and good images.
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ use super::progress::Progress;
 Images are JPEG, PNG, BMP, TIFF, PNM or WebP files, in one folder or in a folder a class. Without --calibrate a third
 of them, whole sub-folders (lots) where class folders have them, is kept back to take the thresholds from.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
-pub(super) struct Fit {
+pub(in crate::cli) struct Fit {
     /// The trained classifier, as ONNX.
     #[arg(long, value_name = "M.onnx")]
     backbone: PathBuf,
@@ -54,16 +55,16 @@ pub(super) struct Fit {
     #[arg(long, value_name = "N", conflicts_with = "variance")]
     dim: Option<usize>,
     /// Share of the variance that NECO's projection keeps.
-    #[arg(long, value_name = "SHARE", value_parser = inputs::share, default_value = "0.9")]
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.9")]
     variance: f64,
     /// False-alarm rate of the reject point, or auto for the least that the images support.
-    #[arg(long, value_name = "RATE", value_parser = inputs::alpha, default_value = "0.001")]
+    #[arg(long, value_name = "RATE", value_parser = alpha, default_value = "0.001")]
     alpha_reject: Alpha,
     /// False-alarm rate of the review point, or auto.
-    #[arg(long, value_name = "RATE", value_parser = inputs::alpha, default_value = "0.01")]
+    #[arg(long, value_name = "RATE", value_parser = alpha, default_value = "0.01")]
     alpha_review: Alpha,
     /// The promised rates hold with probability 1 − delta.
-    #[arg(long, value_parser = inputs::share, default_value = "0.05")]
+    #[arg(long, value_parser = share, default_value = "0.05")]
     delta: f64,
     /// Promise the rates on average only; needs fewer images.
     #[arg(long)]
@@ -124,7 +125,7 @@ impl Fit {
         if self.preprocess.is_none() {
             eprintln!("note: no --preprocess given: images must have the backbone's size, pixels are divided by 255");
         }
-        let recipe = inputs::recipe(self.preprocess.as_deref().unwrap_or("none"), &onnx)?;
+        let recipe = recipe(self.preprocess.as_deref().unwrap_or("none"), &onnx)?;
         let frontend = Frontend::new(&onnx, &self.taps.choice(), &recipe)
             .with_context(|| format!("backbone {}", self.backbone.display()))?;
         let options = self.options()?;
@@ -233,7 +234,7 @@ impl Fit {
         let summary = &fitted.summary;
         if self.json {
             let shelf = shelfwatch_core::Shelf::parse(&fitted.shelf)?;
-            let points = super::inspect::points_json(shelf.header());
+            let points = points_json(shelf.header());
             let found = serde_json::json!({
                 "shelf": output, "bytes": fitted.shelf.len(), "statistics": beside, "points": points, "fit": summary
             });
@@ -267,7 +268,7 @@ fn text(output: &Path, beside: &Path, fitted: &Fitted) -> Result<String> {
         ),
     ];
     for (name, point) in [("reject", shelf.header().reject), ("review", shelf.header().review)] {
-        lines.push(format!("  {name:<12} {}", super::inspect::point_text(&point, shelf.header())));
+        lines.push(format!("  {name:<12} {}", point_text(&point, shelf.header())));
     }
     lines.push(format!("  {}", summary.words));
     lines.extend(summary.warnings.iter().map(|warning| format!("  warning: {warning}")));

@@ -7,13 +7,13 @@ use clap::Args;
 use serde_json::json;
 use shelfwatch::shelf::{SecretKey, SignatureError, sign, signer, write_atomically};
 
-use super::{Outcome, inputs};
+use crate::cli::{Outcome, inputs};
 
 /// Sign a shelf, so that devices that trust the key take it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   shelfwatch sign line.shelf --key plant.key")]
-pub(super) struct Sign {
+pub(in crate::cli) struct Sign {
     /// The shelf.
     #[arg(value_name = "line.shelf")]
     shelf: PathBuf,

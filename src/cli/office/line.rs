@@ -15,8 +15,8 @@ use shelfwatch::workers::in_order;
 use shelfwatch_core::{Header, Judgement};
 
 use super::evaluation::call;
-use super::judged::{Judged, look};
-use super::table::Table;
+use crate::cli::judged::{Judged, look};
+use crate::cli::table::Table;
 
 /// Detectors that look at the line.
 pub(super) struct Line<'a> {

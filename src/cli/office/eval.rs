@@ -13,8 +13,9 @@ use shelfwatch::workers::threads;
 use shelfwatch_core::Shelf;
 
 use super::evaluation::{Run, Study};
-use super::progress::Progress;
-use super::{Outcome, inputs};
+use super::fitting::share;
+use crate::cli::progress::Progress;
+use crate::cli::{Outcome, inputs};
 
 /// Measure how well a shelf tells good images from strangers.
 #[derive(Debug, Args)]
@@ -24,7 +25,7 @@ use super::{Outcome, inputs};
 Good images must be others than those that were fitted on or calibrated with. The statistics beside the shelf
 (line.stats) let every score be compared; without them only the shelf's own is. The exit status is 0 where the shelf
 is fit for use, else 1.")]
-pub(super) struct Eval {
+pub(in crate::cli) struct Eval {
     /// The shelf.
     #[arg(long, value_name = "line.shelf")]
     shelf: PathBuf,
@@ -41,7 +42,7 @@ pub(super) struct Eval {
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
     /// The share of strangers that may pass, for the conclusion.
-    #[arg(long, value_name = "SHARE", value_parser = inputs::share, default_value = "0.1")]
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "0.1")]
     max_escape: f64,
     /// Write a report with plots, one file that needs no network.
     #[arg(long, value_name = "report.html")]

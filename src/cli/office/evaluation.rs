@@ -17,8 +17,8 @@ use shelfwatch::method::{Collapse, Dimension, Options, Parameters, Statistics, n
 use shelfwatch::watch::Watch;
 use shelfwatch_core::{Header, Judgement, ScoreKind, SectionKind, Shelf};
 
-use super::inputs;
-use super::judged::{judge, look};
+use crate::cli::inputs;
+use crate::cli::judged::{judge, look};
 
 /// Side of the pictures in the report, in pixels.
 const PICTURE: u32 = 192;

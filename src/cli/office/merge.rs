@@ -7,8 +7,7 @@ use clap::Args;
 use shelfwatch::method::Statistics;
 use shelfwatch::shelf::write_atomically;
 
-use super::Outcome;
-use super::inputs;
+use crate::cli::{Outcome, inputs};
 
 /// Merge statistics that were taken in pieces.
 #[derive(Debug, Args)]
@@ -17,7 +16,7 @@ use super::inputs;
   shelfwatch fit --backbone m.onnx --images part2/ --stats-out 2.stats
   shelfwatch merge 1.stats 2.stats -o all.stats
   shelfwatch fit --backbone m.onnx --stats all.stats --calibrate good-later/ -o line.shelf")]
-pub(super) struct Merge {
+pub(in crate::cli) struct Merge {
     /// Statistics files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,

@@ -7,14 +7,14 @@ use clap::Args;
 use serde_json::json;
 use shelfwatch::shelf::SecretKey;
 
-use super::Outcome;
+use crate::cli::Outcome;
 
 /// Make a pair of keys: one that signs shelves, and one by which devices know them.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   shelfwatch keygen -o plant          # plant.key stays on the PC that signs, plant.pub goes to the devices
   openssl pkey -in plant.key -text    # they are ordinary Ed25519 keys in PEM")]
-pub(super) struct Keygen {
+pub(in crate::cli) struct Keygen {
     /// Name of the files, without their endings `.key` and `.pub`.
     #[arg(short, long, value_name = "NAME")]
     output: PathBuf,
