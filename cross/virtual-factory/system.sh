@@ -16,14 +16,7 @@ for tool in mmdebstrap:mmdebstrap qemu-aarch64-static:qemu-user-static mke2fs:e2
     command -v "${tool%:*}" >/dev/null || fail "${tool%:*} is missing; apt-get install ${tool#*:}"
 done
 [ "$(id -u)" = 0 ] || fail "not root; Debian's packages are set up in a system of their own"
-# The kernel runs arm64 programs through the emulator.
-formats=/proc/sys/fs/binfmt_misc
-[ -e $formats/register ] || mount -t binfmt_misc binfmt_misc $formats
-if [ ! -e $formats/qemu-aarch64 ]; then
-    magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
-    mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
-    echo ":qemu-aarch64:M::$magic:$mask:$(command -v qemu-aarch64-static):F" >$formats/register
-fi
+"$(dirname "$0")/../formats.sh"
 
 root=$cache/system
 rm -rf "$root"
