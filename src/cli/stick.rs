@@ -69,7 +69,7 @@ impl Stick {
     }
 
     fn take(&self, config: &Config, station: &Station, path: &Path) -> Result<Taken> {
-        // Whoever can reach the device's sockets is nobody in particular: a signature it must be.
+        // Anybody may reach the device's sockets: a signature it must be.
         let install = Install { unsigned: false, ..config.install.clone() };
         let shelf = read_bounded(path, install.bytes())?;
         if std::fs::read(&station.shelf).is_ok_and(|used| used == shelf) {
