@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use binary::argument;
-use factory::{Ended, Factory, Setup, alone};
+use factory::{Ended, Factory, Setup, alone, prepared};
 use line::{CONFIG, Figures, Line, PATIENCE, WEB, fresh, page};
 use mosquitto::{Broker, Listener, until};
 use serde_json::Value;
@@ -44,10 +44,7 @@ fn packages() -> Option<[PathBuf; 2]> {
 
 /// A disk of its own with Debian on it.
 fn disk(folder: &Path) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cache =
-        std::env::var_os("SHELFWATCH_FACTORY").map_or_else(|| root.join("target/factory"), |folder| root.join(folder));
-    let (image, disk) = (cache.join("system.img"), folder.join("disk"));
+    let (image, disk) = (prepared().join("system.img"), folder.join("disk"));
     if !image.exists() {
         println!("skipped: a whole system in the virtual factory; run cross/virtual-factory/system.sh as root");
         return None;

@@ -72,7 +72,7 @@ impl Stick {
         // Anybody may reach the device's sockets: a signature it must be.
         let install = Install { unsigned: false, ..config.install.clone() };
         let shelf = read_bounded(path, install.bytes())?;
-        if std::fs::read(&station.shelf).is_ok_and(|used| used == shelf) {
+        if read_bounded(&station.shelf, install.bytes()).is_ok_and(|used| used == shelf) {
             if !self.json {
                 println!("in use already: {}", station.shelf.display());
             }

@@ -39,12 +39,10 @@ impl ShelfFile {
 
     fn read(path: &Path, backbone: Option<&Path>) -> Self {
         let bytes = |path: &Path| read_bounded(path, LARGEST).map_err(|error| error.to_string());
-        let (path, backbone) = (path.to_owned(), backbone.map(Path::to_owned));
-        let mut file = Self { path, backbone, read: Err(String::new()), changed: Vec::new() };
         // Before the bytes: a file that changes while it is read counts as changed afterwards.
-        file.changed = file.times();
-        file.read = bytes(&file.path).and_then(|shelf| Ok((shelf, file.backbone.as_deref().map(bytes).transpose()?)));
-        file
+        let changed = times(path, backbone);
+        let read = bytes(path).and_then(|shelf| Ok((shelf, backbone.map(bytes).transpose()?)));
+        Self { path: path.to_owned(), backbone: backbone.map(Path::to_owned), read, changed }
     }
 
     /// Whether this is the shelf of that station.
@@ -59,8 +57,7 @@ impl ShelfFile {
 
     /// When the files were last changed.
     fn times(&self) -> Vec<Option<SystemTime>> {
-        let paths = [Some(&self.path), self.backbone.as_ref()].into_iter().flatten();
-        paths.map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok()).collect()
+        times(&self.path, self.backbone.as_deref())
     }
 
     /// SHA-256 of the shelf, hexadecimal; zeros where it could not be read.
@@ -123,6 +120,11 @@ impl<'f> Replacements<'f> {
         self.pending = changed;
         replaced
     }
+}
+
+fn times(path: &Path, backbone: Option<&Path>) -> Vec<Option<SystemTime>> {
+    let paths = [Some(path), backbone].into_iter().flatten();
+    paths.map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok()).collect()
 }
 
 /// A detector for each station, or why there is none; stations on the same shelf share its prepared backbone.

@@ -27,6 +27,12 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Where prepare.sh puts what a machine is made of.
+pub(crate) fn prepared() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::env::var_os("SHELFWATCH_FACTORY").map_or_else(|| root.join("target/factory"), |folder| root.join(folder))
+}
+
 /// What a machine gets besides itself.
 #[derive(Default)]
 pub(crate) struct Setup<'a> {
@@ -109,8 +115,7 @@ impl Factory {
     /// `None`, and a line that says why, when the virtual factory was not prepared here.
     pub(crate) fn start_with(setup: &Setup) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let cache = std::env::var_os("SHELFWATCH_FACTORY")
-            .map_or_else(|| root.join("target/factory"), |folder| root.join(folder));
+        let cache = prepared();
         if !cache.join("initramfs").exists() || !cache.join("vmlinuz").exists() {
             let cache = cache.display();
             println!("skipped: the virtual factory; run cross/virtual-factory/prepare.sh {cache}");

@@ -244,7 +244,7 @@ fn run(shared: &Shared, line: &Line, options: EdgeOptions, first: Filtered, deli
     while !shared.end.load(Ordering::Acquire) {
         let result = match &mut input {
             Some(input) => {
-                let watched = input.watch(NAP, &mut tell).map(|_| ());
+                let watched = input.watch(NAP, &mut tell).map(drop);
                 input.missing().into_iter().for_each(|error| shared.errors.put(error));
                 watched
             }
