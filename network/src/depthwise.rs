@@ -1,0 +1,159 @@
+//! Convolutions of each channel with its own weights, computed without gathering the windows.
+
+use crate::gather::Gather;
+use crate::kernel::{DepthwiseRow, Kernels};
+use crate::program::{Bounds, Element, Product, Tensor, Weights};
+
+/// A depthwise convolution with its weights packed for one kind of processor.
+pub(crate) struct Depthwise {
+    kernels: &'static Kernels,
+    gather: Gather,
+    /// Rows and columns of the output.
+    output: [usize; 2],
+    channels: usize,
+    bounds: Bounds,
+    weights: Packed,
+    /// Place of each tap relative to the window's first, in the image and in a gathered window.
+    inside: Vec<usize>,
+    gathered: Vec<usize>,
+}
+
+enum Packed {
+    Bytes { weights: Vec<i16>, bias: Vec<i32>, factors: Vec<f32>, padding: i8, zero: i8 },
+    Reals { weights: Vec<f32>, bias: Vec<f32> },
+}
+
+/// Memory for one gathered window, and for the places of the taps.
+#[derive(Default)]
+pub(crate) struct Windows {
+    bytes: Vec<i8>,
+    reals: Vec<f32>,
+    taps: Vec<usize>,
+}
+
+impl Depthwise {
+    /// The convolution, where each output channel sees just the input channel of its number.
+    pub(crate) fn new(
+        kernels: &'static Kernels,
+        product: &Product,
+        input: &Tensor,
+        output: &Tensor,
+    ) -> Option<Depthwise> {
+        if product.groups != input.channels || output.channels != input.channels || input.channels == 1 {
+            return None;
+        }
+        let channels = input.channels as usize;
+        let taps = product.window.taps();
+        let weights = match (&product.weights, input.element, output.element) {
+            (Weights::Bytes { values, bias, factors }, Element::Byte { zero: padding }, Element::Byte { zero }) => {
+                let by_tap = transposed(values, taps, channels);
+                let bias = values
+                    .chunks_exact(taps)
+                    .zip(bias)
+                    .map(|(w, b)| b - i32::from(padding) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
+                    .collect();
+                let factors = if factors.len() == 1 { vec![factors[0]; channels] } else { factors.clone() };
+                let weights = (kernels.pack_depthwise)(&by_tap, taps, channels);
+                Packed::Bytes { weights, bias, factors, padding, zero }
+            }
+            (Weights::Reals { values, bias }, Element::Real, Element::Real) => {
+                Packed::Reals { weights: transposed(values, taps, channels), bias: bias.clone() }
+            }
+            _ => return None,
+        };
+        let window = product.window;
+        let [rows, columns] = window.kernel.map(|k| k as usize);
+        let [down, right] = window.dilation.map(|d| d as usize);
+        let places = (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x)));
+        Some(Depthwise {
+            kernels,
+            gather: Gather::new(window, input, output),
+            output: [output.rows as usize, output.columns as usize],
+            channels,
+            bounds: product.bounds,
+            weights,
+            inside: places.map(|(y, x)| (y * down * input.columns as usize + x * right) * channels).collect(),
+            gathered: (0..taps).map(|tap| tap * channels).collect(),
+        })
+    }
+
+    pub(crate) fn reserve(&self, windows: &mut Windows) {
+        let size = self.gathered.len() * self.channels;
+        windows.bytes.resize(windows.bytes.len().max(size), 0);
+        windows.reals.resize(windows.reals.len().max(size), 0.0);
+        windows.taps.reserve(self.gathered.len());
+    }
+
+    pub(crate) fn of_bytes(&self, input: &[i8], windows: &mut Windows, out: &mut [i8]) {
+        let Packed::Bytes { weights, bias, factors, padding, zero } = &self.weights else {
+            unreachable!("checked with the program")
+        };
+        let Bounds { low, high } = self.bounds;
+        let Windows { bytes, taps, .. } = windows;
+        self.rows(input, *padding, bytes, taps, out, |input, taps, step, count, out| {
+            let channels = self.channels;
+            let row =
+                DepthwiseRow { input, taps, step, count, channels, weights, bias, factors, low, high, zero: *zero };
+            // SAFETY: the table belongs to a processor that this machine is.
+            #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+            unsafe {
+                (self.kernels.depthwise)(&row, out);
+            }
+        });
+    }
+
+    pub(crate) fn of_reals(&self, input: &[f32], windows: &mut Windows, out: &mut [f32]) {
+        let Packed::Reals { weights, bias } = &self.weights else { unreachable!("checked with the program") };
+        let Bounds { low, high } = self.bounds;
+        let Windows { reals, taps, .. } = windows;
+        self.rows(input, 0.0, reals, taps, out, |input, taps, step, count, out| {
+            let channels = self.channels;
+            let row =
+                DepthwiseRow { input, taps, step, count, channels, weights, bias, factors: &[], low, high, zero: 0 };
+            // SAFETY: the table belongs to a processor that this machine is.
+            #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+            unsafe {
+                (self.kernels.depthwise_real)(&row, out);
+            }
+        });
+    }
+
+    /// Runs the outputs of each row whose windows lie inside the image at once, and those at the edges one by one.
+    fn rows<X: Copy, Y>(
+        &self,
+        input: &[X],
+        padding: X,
+        scratch: &mut [X],
+        taps: &mut Vec<usize>,
+        out: &mut [Y],
+        mut run: impl FnMut(&[X], &[usize], usize, usize, &mut [Y]),
+    ) {
+        let window = &self.gather.window;
+        let [height, width, channels] = self.gather.input;
+        let [rows, columns] = self.output;
+        let scratch = &mut scratch[..self.gathered.len() * channels];
+        let inner = [window.inner(0, height, rows), window.inner(1, width, columns)];
+        for (y, out) in out.chunks_exact_mut(columns * channels).enumerate() {
+            let middle = if inner[0].contains(&y) { inner[1].clone() } else { 0..0 };
+            for x in (0..columns).filter(|x| !middle.contains(x)) {
+                self.gather.row(input, padding, &(0..channels), y * columns + x, scratch);
+                run(scratch, &self.gathered, 0, 1, &mut out[x * channels..][..channels]);
+            }
+            if !middle.is_empty() {
+                // Inside the image a window starts at or after its first row and column.
+                let top = window.start(0, y).unsigned_abs();
+                let left = window.start(1, middle.start).unsigned_abs();
+                let first = (top * width + left) * channels;
+                taps.clear();
+                taps.extend(self.inside.iter().map(|place| first + place));
+                let step = window.stride[1] as usize * channels;
+                run(input, taps, step, middle.len(), &mut out[middle.start * channels..][..middle.len() * channels]);
+            }
+        }
+    }
+}
+
+/// Weights by tap and channel from weights by channel and tap.
+fn transposed<W: Copy>(weights: &[W], taps: usize, channels: usize) -> Vec<W> {
+    (0..taps).flat_map(|tap| (0..channels).map(move |channel| weights[channel * taps + tap])).collect()
+}

@@ -1,0 +1,256 @@
+//! A program made ready for one processor, and the memory with which it runs, image by image.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::arena::Arena;
+use crate::check::check;
+use crate::depthwise::{Depthwise, Windows};
+use crate::error::NetworkError;
+use crate::kernel::{Cpu, Kernels};
+use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, reals_to_bytes, reals_to_reals};
+use crate::product::{Multiplication, Scratch, Target};
+use crate::program::{Element, Op, Product, Program, Tensor};
+
+/// Most bytes of all tensors that live together.
+const MOST_BYTES: u64 = 1 << 31;
+
+/// Values that the caller gives for one input.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Reals, in the order of the input's tensor.
+    Reals(&'a [f32]),
+}
+
+/// A checked program with its weights packed for one kind of processor. Machines share it.
+pub struct Prepared {
+    kernels: &'static Kernels,
+    cpu: Cpu,
+    steps: Vec<Ready>,
+    tensors: Vec<Tensor>,
+    inputs: Vec<u32>,
+    outputs: Vec<u32>,
+    arena: Arena,
+}
+
+/// A step with what it needs at hand.
+struct Ready {
+    name: String,
+    work: Work,
+    inputs: Vec<u32>,
+    output: u32,
+}
+
+enum Work {
+    Multiplication(Box<Multiplication>),
+    Depthwise(Box<Depthwise>),
+    Plain(Op),
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("cpu", &self.cpu).field("steps", &self.steps.len()).finish_non_exhaustive()
+    }
+}
+
+impl Prepared {
+    /// Checks `program` and packs its weights for `cpu`.
+    ///
+    /// # Errors
+    /// For a program that contradicts itself or needs too much memory, and for a processor that is not this one.
+    pub fn new(program: Program, cpu: Cpu) -> Result<Prepared, NetworkError> {
+        let kernels = Kernels::of(cpu)?;
+        check(&program)?;
+        let arena = Arena::plan(&program);
+        let bytes = arena.bytes as u64 + 4 * arena.reals as u64;
+        if bytes > MOST_BYTES {
+            return Err(NetworkError::TooLarge { bytes, most: MOST_BYTES });
+        }
+        let Program { tensors, steps, inputs, outputs } = program;
+        let steps = steps
+            .into_iter()
+            .map(|step| {
+                let output = &tensors[step.output as usize];
+                let work = match step.op {
+                    Op::Product(product) => prepare(kernels, &product, &tensors[step.inputs[0] as usize], output),
+                    op => Work::Plain(op),
+                };
+                Ready { name: step.name, work, inputs: step.inputs, output: step.output }
+            })
+            .collect();
+        Ok(Prepared { kernels, cpu, steps, tensors, inputs, outputs, arena })
+    }
+
+    /// The processor for which it is packed.
+    pub fn cpu(&self) -> Cpu {
+        self.cpu
+    }
+
+    /// Names of the steps, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|s| &s.name[..])
+    }
+}
+
+fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output: &Tensor) -> Work {
+    match Depthwise::new(kernels, product, input, output) {
+        Some(depthwise) => Work::Depthwise(Box::new(depthwise)),
+        None => Work::Multiplication(Box::new(Multiplication::new(kernels, product, input, output))),
+    }
+}
+
+/// Memory for one image at a time on a [`Prepared`] program. Nothing is allocated after it is made.
+pub struct Machine {
+    prepared: Arc<Prepared>,
+    bytes: Vec<i8>,
+    reals: Vec<f32>,
+    scratch: Scratch,
+    windows: Windows,
+    sums: Vec<i32>,
+    times: Option<Vec<Duration>>,
+}
+
+impl std::fmt::Debug for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Machine").field("prepared", &self.prepared).finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// A machine for one thread.
+    pub fn new(prepared: Arc<Prepared>) -> Machine {
+        let mut scratch = Scratch::default();
+        let mut windows = Windows::default();
+        for step in &prepared.steps {
+            match &step.work {
+                Work::Multiplication(work) => work.reserve(&mut scratch),
+                Work::Depthwise(work) => work.reserve(&mut windows),
+                Work::Plain(_) => {}
+            }
+        }
+        let widest = prepared.tensors.iter().map(|t| t.channels as usize).max().unwrap_or(0);
+        Machine {
+            bytes: vec![0; prepared.arena.bytes],
+            reals: vec![0.0; prepared.arena.reals],
+            scratch,
+            windows,
+            sums: vec![0; widest],
+            times: None,
+            prepared,
+        }
+    }
+
+    /// Measures each step from now on.
+    pub fn measure(&mut self) {
+        self.times = Some(vec![Duration::ZERO; self.prepared.steps.len()]);
+    }
+
+    /// Time that each step took since [`Machine::measure`], by name.
+    pub fn times(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.prepared.names().zip(self.times.iter().flatten().copied())
+    }
+
+    /// Computes all outputs for one image.
+    ///
+    /// # Errors
+    /// For another number of inputs or values than the program has.
+    pub fn run(&mut self, inputs: &[Input<'_>]) -> Result<(), NetworkError> {
+        let prepared = Arc::clone(&self.prepared);
+        if inputs.len() != prepared.inputs.len() {
+            let (expected, found) = (prepared.inputs.len(), inputs.len());
+            return Err(NetworkError::Input { index: 0, expected, found });
+        }
+        for (index, (&tensor, Input::Reals(values))) in prepared.inputs.iter().zip(inputs).enumerate() {
+            let expected = prepared.tensors[tensor as usize].volume();
+            if values.len() != expected {
+                return Err(NetworkError::Input { index, expected, found: values.len() });
+            }
+        }
+        for (at, step) in prepared.steps.iter().enumerate() {
+            let start = self.times.is_some().then(Instant::now);
+            self.step(&prepared, step, inputs);
+            if let (Some(times), Some(start)) = (&mut self.times, start) {
+                times[at] += start.elapsed();
+            }
+        }
+        Ok(())
+    }
+
+    /// Output `index` of the last image.
+    pub fn output(&self, index: usize) -> &[f32] {
+        &self.reals[self.prepared.arena.places[self.prepared.outputs[index] as usize].clone()]
+    }
+
+    fn step(&mut self, prepared: &Prepared, step: &Ready, given: &[Input<'_>]) {
+        let Machine { bytes, reals, scratch, windows, sums, .. } = self;
+        let (kernels, places) = (prepared.kernels, &prepared.arena.places);
+        let number = step.inputs[0];
+        let input = prepared.tensors[number as usize];
+        let output = prepared.tensors[step.output as usize];
+        let (from, to) = (places[number as usize].clone(), places[step.output as usize].clone());
+        let context = Context { kernels, prepared: &prepared.tensors, inputs: &step.inputs, input, output };
+        let outside = |at: u32| {
+            let index = prepared.inputs.iter().position(|&i| i == at)?;
+            given.get(index).map(|&Input::Reals(values)| values)
+        };
+        match (input.element, output.element) {
+            (Element::Byte { .. }, Element::Byte { zero }) => {
+                let (parts, out) = Parts::around(bytes, to);
+                match &step.work {
+                    Work::Multiplication(work) => work.of_bytes(parts.get(&from), scratch, Target::Bytes(out, zero)),
+                    Work::Depthwise(work) => work.of_bytes(parts.get(&from), windows, out),
+                    Work::Plain(op) => {
+                        bytes_to_bytes(&context, op, |at| parts.get(&places[at as usize]), sums, out);
+                    }
+                }
+            }
+            (Element::Byte { .. }, Element::Real) => {
+                let (input, out) = (&bytes[from], &mut reals[to]);
+                match &step.work {
+                    Work::Multiplication(work) => work.of_bytes(input, scratch, Target::Reals(out)),
+                    Work::Plain(op) => bytes_to_reals(&context, op, input, sums, out),
+                    Work::Depthwise(_) => unreachable!("its result is bytes"),
+                }
+            }
+            (Element::Real, Element::Byte { .. }) => {
+                let Work::Plain(op) = &step.work else { unreachable!("products of reals give reals") };
+                let input = outside(number).unwrap_or_else(|| &reals[from]);
+                reals_to_bytes(&context, op, input, &mut bytes[to]);
+            }
+            (Element::Real, Element::Real) => {
+                let (parts, out) = Parts::around(reals, to);
+                let part = |at: u32| outside(at).unwrap_or_else(|| parts.get(&places[at as usize]));
+                match &step.work {
+                    Work::Multiplication(work) => work.of_reals(part(number), scratch, out),
+                    Work::Depthwise(work) => work.of_reals(part(number), windows, out),
+                    Work::Plain(op) => reals_to_reals(&context, op, part, out),
+                }
+            }
+        }
+    }
+}
+
+/// What lies before and after the place of a result.
+struct Parts<'a, T> {
+    before: &'a [T],
+    after: &'a [T],
+    /// Where `after` begins.
+    end: usize,
+}
+
+impl<'a, T> Parts<'a, T> {
+    fn around(all: &'a mut [T], place: Range<usize>) -> (Parts<'a, T>, &'a mut [T]) {
+        let (before, rest) = all.split_at_mut(place.start);
+        let (result, after) = rest.split_at_mut(place.len());
+        (Parts { before, after, end: place.end }, result)
+    }
+
+    fn get(&self, place: &Range<usize>) -> &'a [T] {
+        if place.start >= self.end {
+            &self.after[place.start - self.end..][..place.len()]
+        } else {
+            &self.before[place.clone()]
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Steps that are no products: rounding, adding, multiplying, pooling, joining, and tables.
+
+use crate::kernel::{Finish, Kernels, Sum};
+use crate::pool;
+use crate::program::{Bounds, Element, Op, Order, Tensor};
+
+/// What a step knows of its tensors.
+pub(crate) struct Context<'a> {
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) prepared: &'a [Tensor],
+    /// Numbers of what the step reads.
+    pub(crate) inputs: &'a [u32],
+    /// The first of them.
+    pub(crate) input: Tensor,
+    pub(crate) output: Tensor,
+}
+
+impl Context<'_> {
+    fn zero(tensor: Tensor) -> i8 {
+        match tensor.element {
+            Element::Byte { zero } => zero,
+            Element::Real => 0,
+        }
+    }
+
+    /// Zero points of both inputs.
+    fn zeros(&self) -> [i8; 2] {
+        let second = self.inputs.get(1).map_or(self.input, |&at| self.prepared[at as usize]);
+        [Self::zero(self.input), Self::zero(second)]
+    }
+
+    fn finish<'f>(&self, factors: &'f [f32], bounds: Bounds) -> Finish<'f> {
+        let Bounds { low, high } = bounds;
+        Finish {
+            width: factors.len(),
+            rows: 1,
+            factors,
+            low,
+            high,
+            zero: Self::zero(self.output),
+            stride: factors.len(),
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "calls kernels of this processor")]
+pub(crate) fn bytes_to_bytes<'a>(
+    context: &Context<'_>,
+    op: &Op,
+    part: impl Fn(u32) -> &'a [i8],
+    sums: &mut [i32],
+    out: &mut [i8],
+) {
+    let Context { kernels, inputs, input: from, output, .. } = context;
+    let (input, zeros) = (part(inputs[0]), context.zeros());
+    // SAFETY: the table belongs to a processor that this machine is.
+    unsafe {
+        match op {
+            Op::Add { left, right, step, bounds: Bounds { low, high } } => {
+                let zero = Context::zero(*output);
+                let sum = Sum { zeros, scales: [*left, *right], step: *step, low: *low, high: *high, zero };
+                (kernels.add)(input, part(inputs[1]), &sum, out);
+            }
+            Op::Multiply { factor, bounds } => {
+                let other = part(inputs[1]);
+                let finish = context.finish(std::slice::from_ref(factor), *bounds);
+                for (input, out) in input.chunks_exact(other.len()).zip(out.chunks_exact_mut(other.len())) {
+                    (kernels.multiply)(input, other, zeros, &finish, out);
+                }
+            }
+            Op::Lookup(table) => {
+                for (out, &value) in out.iter_mut().zip(input) {
+                    *out = table[usize::from(value.cast_unsigned() ^ 0x80)];
+                }
+            }
+            Op::Max(window) => pool::max_bytes(kernels, window, [from, output], input, out),
+            Op::Mean { factor, bounds } => {
+                let sums = &mut sums[..out.len()];
+                pool::sums(kernels, from, zeros[0], input, sums);
+                for (sums, out) in sums.chunks(64).zip(out.chunks_mut(64)) {
+                    let factors = &[*factor; 64][..out.len()];
+                    (kernels.requantise)(sums, &context.finish(factors, *bounds), out);
+                }
+            }
+            Op::Average(average) => {
+                let zeros = [zeros[0], Context::zero(*output)];
+                pool::average(kernels, average, [from, output], zeros, input, &mut sums[..from.channels as usize], out);
+            }
+            Op::Join => join(context, part, out),
+            _ => unreachable!("checked with the program"),
+        }
+    }
+}
+
+pub(crate) fn bytes_to_reals(context: &Context<'_>, op: &Op, input: &[i8], sums: &mut [i32], out: &mut [f32]) {
+    let zero = Context::zero(context.input);
+    match op {
+        Op::Dequantise { scale } => {
+            let real = |byte: i8| f32::from(i16::from(byte) - i16::from(zero)) * scale;
+            if context.output.order == Order::Pixels {
+                out.iter_mut().zip(input).for_each(|(out, &byte)| *out = real(byte));
+            } else {
+                turn(input, context.input.channels as usize, out, real);
+            }
+        }
+        Op::Mean { factor, bounds } => {
+            let sums = &mut sums[..out.len()];
+            pool::sums(context.kernels, &context.input, zero, input, sums);
+            for (out, &sum) in out.iter_mut().zip(sums.iter()) {
+                *out = (sum as f32 * factor).clamp(bounds.low, bounds.high);
+            }
+        }
+        _ => unreachable!("checked with the program"),
+    }
+}
+
+#[expect(unsafe_code, reason = "calls kernels of this processor")]
+pub(crate) fn reals_to_bytes(context: &Context<'_>, op: &Op, input: &[f32], out: &mut [i8]) {
+    let Op::Quantise { step, bounds } = op else { unreachable!("checked with the program") };
+    let finish = context.finish(&[], *bounds);
+    let channels = context.input.channels as usize;
+    // SAFETY: the table belongs to a processor that this machine is.
+    unsafe {
+        if context.input.order == Order::Pixels || channels == 1 {
+            (context.kernels.quantise)(input, *step, &finish, out);
+            return;
+        }
+        // Plane by plane in pieces, so that the rounding stays vectorised.
+        let mut piece = [0_i8; 256];
+        let plane = out.len() / channels;
+        for (channel, values) in input.chunks_exact(plane).enumerate() {
+            for (first, values) in values.chunks(piece.len()).enumerate() {
+                let piece = &mut piece[..values.len()];
+                (context.kernels.quantise)(values, *step, &finish, piece);
+                let out = out[first * 256 * channels + channel..].iter_mut().step_by(channels);
+                out.zip(piece.iter()).for_each(|(out, &byte)| *out = byte);
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "calls kernels of this processor")]
+pub(crate) fn reals_to_reals<'a>(context: &Context<'_>, op: &Op, part: impl Fn(u32) -> &'a [f32], out: &mut [f32]) {
+    let Context { kernels, inputs, input: from, output, .. } = context;
+    let input = part(inputs[0]);
+    match op {
+        Op::Arrange if from.order == output.order => out.copy_from_slice(input),
+        Op::Arrange if output.order == Order::Planes => turn(input, from.channels as usize, out, |x| x),
+        Op::Arrange => turn(input, from.positions(), out, |x| x),
+        Op::AddReal { bounds } => {
+            // SAFETY: the table belongs to a processor that this machine is.
+            unsafe { (kernels.add_real)(input, part(inputs[1]), [bounds.low, bounds.high], out) }
+        }
+        Op::MultiplyReal => {
+            let other = part(inputs[1]);
+            for (out, input) in out.chunks_exact_mut(other.len()).zip(input.chunks_exact(other.len())) {
+                out.iter_mut().zip(input).zip(other).for_each(|((out, a), b)| *out = a * b);
+            }
+        }
+        Op::Curve(curve) => out.iter_mut().zip(input).for_each(|(out, &x)| *out = curve.at(x)),
+        Op::Max(window) => pool::max_reals(window, [from, output], input, out),
+        Op::Mean { factor, .. } => pool::mean_reals(*factor, input, out),
+        Op::Join => join(context, part, out),
+        _ => unreachable!("checked with the program"),
+    }
+}
+
+/// Column by column what lies row by row, `width` values each.
+fn turn<X: Copy, Y>(values: &[X], width: usize, out: &mut [Y], convert: impl Fn(X) -> Y) {
+    let rows = values.len() / width;
+    for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+        let values = values[column..].iter().step_by(width);
+        out.iter_mut().zip(values).for_each(|(out, &value)| *out = convert(value));
+    }
+}
+
+/// Channels of all parts behind one another, pixel by pixel.
+fn join<'a, T: Copy + 'a>(context: &Context<'_>, part: impl Fn(u32) -> &'a [T], out: &mut [T]) {
+    let all = context.output.channels as usize;
+    let mut first = 0;
+    for &input in context.inputs {
+        let channels = context.prepared[input as usize].channels as usize;
+        for (out, values) in out.chunks_exact_mut(all).zip(part(input).chunks_exact(channels)) {
+            out[first..first + channels].copy_from_slice(values);
+        }
+        first += channels;
+    }
+}
