@@ -93,6 +93,7 @@ fn fault(program: &Program, step: &Step, made: &[bool]) -> Option<&'static str> 
         (Op::MultiplyReal, [a, b]) => fits(real(a) && real(b) && real(output) && spread(a, b) && same(a, output)),
         (Op::Curve(_), [a]) => fits(real(a) && real(output) && same(a, output)),
         (Op::Lookup(table), [a]) => fits(bytes(a) && bytes(output) && same(a, output) && table.len() == 256),
+        (Op::LookupReal(table), [a]) => fits(bytes(a) && real(output) && same(a, output) && table.len() == 256),
         (Op::Max(window), [a]) => {
             let zeros = bytes(a) && a.element == output.element || real(a) && real(output);
             fits(zeros && a.channels == output.channels).or(windows(window, a, output, true))
@@ -111,10 +112,13 @@ fn fault(program: &Program, step: &Step, made: &[bool]) -> Option<&'static str> 
             .or(scale(*factor))
             .or(bounds)
         }
-        (Op::Average(pool), [a]) => fits(bytes(a) && bytes(output) && a.channels == output.channels)
-            .or(scale(pool.factor))
-            .or(whole(pool.bounds, output))
-            .or(windows(&pool.window, a, output, false)),
+        (Op::Average(pool), [a]) => {
+            let bounds = if bytes(output) { whole(pool.bounds, output) } else { ordered(pool.bounds) };
+            fits(bytes(a) && (bytes(output) || real(output)) && a.channels == output.channels)
+                .or(scale(pool.factor))
+                .or(bounds)
+                .or(windows(&pool.window, a, output, false))
+        }
         (Op::Join, [first, ..]) => {
             let alike = |t: &&Tensor| {
                 t.element == output.element

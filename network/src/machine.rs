@@ -87,6 +87,11 @@ impl Prepared {
         self.cpu
     }
 
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.outputs.len()
+    }
+
     /// Names of the steps, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|s| &s.name[..])

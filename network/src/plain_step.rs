@@ -70,25 +70,35 @@ pub(crate) fn bytes_to_bytes<'a>(
             }
             Op::Lookup(table) => {
                 for (out, &value) in out.iter_mut().zip(input) {
-                    *out = table[usize::from(value.cast_unsigned() ^ 0x80)];
+                    *out = table[place(value)];
                 }
             }
             Op::Max(window) => pool::max_bytes(kernels, window, [from, output], input, out),
             Op::Mean { factor, bounds } => {
                 let sums = &mut sums[..out.len()];
                 pool::sums(kernels, from, zeros[0], input, sums);
-                for (sums, out) in sums.chunks(64).zip(out.chunks_mut(64)) {
-                    let factors = &[*factor; 64][..out.len()];
-                    (kernels.requantise)(sums, &context.finish(factors, *bounds), out);
-                }
+                requantise(context, sums, *factor, *bounds, out);
             }
-            Op::Average(average) => {
-                let zeros = [zeros[0], Context::zero(*output)];
-                pool::average(kernels, average, [from, output], zeros, input, &mut sums[..from.channels as usize], out);
+            Op::Average(pool) => {
+                let sums = &mut sums[..from.channels as usize];
+                pool::averages(pool, [from, output], zeros[0], input, sums, out, |sums, factor, out| {
+                    requantise(context, sums, factor, pool.bounds, out);
+                });
             }
             Op::Join => join(context, part, out),
             _ => unreachable!("checked with the program"),
         }
+    }
+}
+
+/// Bytes from sums with one factor.
+#[expect(unsafe_code, reason = "calls a kernel of this processor")]
+fn requantise(context: &Context<'_>, sums: &[i32], factor: f32, bounds: Bounds, out: &mut [i8]) {
+    let factors = [factor; 64];
+    for (sums, out) in sums.chunks(64).zip(out.chunks_mut(64)) {
+        let finish = context.finish(&factors[..out.len()], bounds);
+        // SAFETY: the table belongs to a processor that this machine is.
+        unsafe { (context.kernels.requantise)(sums, &finish, out) }
     }
 }
 
@@ -103,12 +113,25 @@ pub(crate) fn bytes_to_reals(context: &Context<'_>, op: &Op, input: &[i8], sums:
                 turn(input, context.input.channels as usize, out, real);
             }
         }
+        Op::LookupReal(table) => {
+            for (out, &value) in out.iter_mut().zip(input) {
+                *out = table[place(value)];
+            }
+        }
         Op::Mean { factor, bounds } => {
             let sums = &mut sums[..out.len()];
             pool::sums(context.kernels, &context.input, zero, input, sums);
             for (out, &sum) in out.iter_mut().zip(sums.iter()) {
                 *out = (sum as f32 * factor).clamp(bounds.low, bounds.high);
             }
+        }
+        Op::Average(pool) => {
+            let Bounds { low, high } = pool.bounds;
+            let shapes = [&context.input, &context.output];
+            let sums = &mut sums[..context.input.channels as usize];
+            pool::averages(pool, shapes, zero, input, sums, out, |sums, factor, out| {
+                out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = (sum as f32 * factor).clamp(low, high));
+            });
         }
         _ => unreachable!("checked with the program"),
     }
@@ -163,6 +186,11 @@ pub(crate) fn reals_to_reals<'a>(context: &Context<'_>, op: &Op, part: impl Fn(u
         Op::Join => join(context, part, out),
         _ => unreachable!("checked with the program"),
     }
+}
+
+/// Place of a byte in a table that begins with −128.
+fn place(value: i8) -> usize {
+    usize::from(value.cast_unsigned() ^ 0x80)
 }
 
 /// Column by column what lies row by row, `width` values each.

@@ -1,7 +1,7 @@
 //! Pooling: the greatest value or the mean, in a window or over all positions.
 
-use crate::kernel::{Finish, Kernels};
-use crate::program::{Bounds, Pool, Tensor};
+use crate::kernel::Kernels;
+use crate::program::{Pool, Tensor};
 use crate::window::Window;
 
 /// Places of the input values that one output sees, where they lie inside the image.
@@ -71,18 +71,17 @@ pub(crate) fn mean_reals(factor: f32, input: &[f32], out: &mut [f32]) {
     }
 }
 
-/// Mean bytes in a window.
-pub(crate) fn average(
-    kernels: &Kernels,
+/// For each output position the sums in its window, zero point taken off, and the factor that makes a mean of them.
+pub(crate) fn averages<Y>(
     pool: &Pool,
     shapes: [&Tensor; 2],
-    zeros: [i8; 2],
+    zero: i8,
     input: &[i8],
     sums: &mut [i32],
-    out: &mut [i8],
+    out: &mut [Y],
+    mut finish: impl FnMut(&[i32], f32, &mut [Y]),
 ) {
     let [from, to] = shapes;
-    let Bounds { low, high } = pool.bounds;
     let all = pool.window.taps();
     for (y, x, out) in positions(to, out) {
         sums.fill(0);
@@ -90,18 +89,9 @@ pub(crate) fn average(
         for place in seen(&pool.window, from, y, x) {
             count += 1;
             for (sum, &value) in sums.iter_mut().zip(&input[place..]) {
-                *sum += i32::from(value) - i32::from(zeros[0]);
+                *sum += i32::from(value) - i32::from(zero);
             }
         }
-        let factor = pool.factor / if pool.padded { all } else { count.max(1) } as f32;
-        for (first, out) in out.chunks_mut(64).enumerate() {
-            let factors = &[factor; 64][..out.len()];
-            let finish = Finish { width: out.len(), rows: 1, factors, low, high, zero: zeros[1], stride: out.len() };
-            // SAFETY: the table belongs to a processor that this machine is.
-            #[expect(unsafe_code, reason = "calls a kernel of this processor")]
-            unsafe {
-                (kernels.requantise)(&sums[first * 64..], &finish, out);
-            }
-        }
+        finish(sums, pool.factor / if pool.padded { all } else { count.max(1) } as f32, out);
     }
 }

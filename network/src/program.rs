@@ -6,7 +6,7 @@ use crate::curve::Curve;
 use crate::window::Window;
 
 /// A network for one image. Steps stand in the order in which they run; each makes a tensor that none made before.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Program {
     /// Every tensor, by number.
     pub tensors: Vec<Tensor>,
@@ -129,6 +129,8 @@ pub enum Op {
     Curve(Curve),
     /// A function of each byte, by its place in a table of 256 bytes (first that of −128).
     Lookup(Vec<i8>),
+    /// The same with a table of 256 reals.
+    LookupReal(Vec<f32>),
     /// Greatest value in a window; padding never wins.
     Max(Window),
     /// Mean over all positions, `factor · Σ q`: bytes (rounded) or reals, from bytes. From reals, `factor · Σ x`.
@@ -138,7 +140,7 @@ pub enum Op {
         /// Saturation.
         bounds: Bounds,
     },
-    /// Mean over a window, `factor · Σ q`, padding counted as 0: bytes.
+    /// Mean over a window, `factor · Σ q`, padding counted as 0: bytes or reals, from bytes.
     Average(Pool),
     /// Channels of several tensors of one height and width, one behind the other. Bytes with one zero point, or reals.
     Join,

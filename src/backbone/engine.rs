@@ -16,6 +16,7 @@ use tract_onnx::tract_hir::internal::DimLike;
 use super::error::BackboneError;
 use super::fake_quant::{self, FAKE_QUANT};
 use super::node;
+use super::program::{self, PROGRAM};
 use super::requant::{self, REQUANT};
 use super::tensor::Constant;
 
@@ -41,6 +42,7 @@ fn framework() -> Onnx {
     let mut onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_types(true);
     onnx.op_register.insert(FAKE_QUANT, fake_quant::build);
     onnx.op_register.insert(REQUANT, requant::build);
+    onnx.op_register.insert(PROGRAM, program::build);
     onnx
 }
 

@@ -7,17 +7,18 @@ mod error;
 mod fake_quant;
 mod head;
 mod input_spec;
+mod lowering;
 mod network;
 mod node;
+mod program;
 mod quantised;
 mod requant;
+mod runner;
 mod taps;
 mod tensor;
 mod wiring;
 
 use std::sync::Arc;
-
-use tract_onnx::prelude::{TValue, TVec, Tensor, TypedRunnableModel, TypedSimpleState, tvec};
 
 pub use candidates::{Candidate, Candidates, Role, inspect};
 pub use error::BackboneError;
@@ -26,11 +27,13 @@ pub use input_spec::{InputSpec, Layout, PixelType};
 pub use network::{TapChoice, Taps};
 
 use crate::preprocess::Pixels;
+use lowering::Source;
 use network::Network;
+use runner::{Plan, Runner};
 
 /// What a fork shares with the original.
 struct Shared {
-    plan: Arc<TypedRunnableModel>,
+    plan: Plan,
     spec: InputSpec,
     shape: [usize; 4],
     taps: Taps,
@@ -43,10 +46,8 @@ struct Shared {
 /// One network, optimised, with the state of one thread.
 pub struct Backbone {
     shared: Arc<Shared>,
-    state: TypedSimpleState,
-    input: Arc<Tensor>,
-    /// Tensors of the last frame; [`Activations`] borrows them.
-    outputs: TVec<TValue>,
+    /// Also holds the results of the last frame, which [`Activations`] borrows.
+    runner: Runner,
 }
 
 impl std::fmt::Debug for Backbone {
@@ -81,7 +82,10 @@ impl Backbone {
     pub fn load(onnx: &[u8], choice: &TapChoice, input_shape: Option<[usize; 4]>) -> Result<Backbone, BackboneError> {
         let network = Network::read(onnx, |_| input_shape)?;
         let plan = network.plan(choice)?;
-        let (runnable, shapes) = engine::plan(&network.tapped(&plan)?)?;
+        let model = network.tapped(&plan)?;
+        let graph = model.graph.clone().ok_or(BackboneError::Empty("graph"))?;
+        let (spec, facts, activations) = (&network.spec, &network.facts, &network.rewritten.activations);
+        let (ready, shapes) = runner::plan(model, &Source { graph: &graph, spec, facts, activations })?;
         let mut shapes = shapes.into_iter();
         let mut next = |role: &'static str, name: &str| {
             shapes.next().filter(|s| s.first() == Some(&1) && s.iter().all(|&d| d > 0)).ok_or_else(|| {
@@ -111,7 +115,7 @@ impl Backbone {
         };
         let head = plan.head.filter(|h| h.dim == dim && h.classes == classes);
         let shared = Arc::new(Shared {
-            plan: runnable,
+            plan: ready,
             spec: network.spec,
             shape: network.shape,
             taps,
@@ -124,13 +128,8 @@ impl Backbone {
     }
 
     fn start(shared: Arc<Shared>) -> Result<Backbone, BackboneError> {
-        let state = engine::run(|| shared.plan.spawn())?;
-        let dtype = match shared.spec.dtype {
-            PixelType::F32 => Tensor::zero::<f32>(&shared.shape),
-            PixelType::U8 => Tensor::zero::<u8>(&shared.shape),
-        };
-        let input = engine::run(|| dtype)?.into();
-        Ok(Backbone { shared, state, input, outputs: tvec![] })
+        let runner = Runner::new(&shared.plan, shared.spec.dtype, shared.shape)?;
+        Ok(Backbone { shared, runner })
     }
 
     /// A second backbone on the same optimised network, for another thread.
@@ -146,28 +145,13 @@ impl Backbone {
     /// # Errors
     /// For pixels of another type or number, and where the feature or the logits are not finite.
     pub fn run(&mut self, input: &Pixels) -> Result<Activations<'_>, BackboneError> {
-        self.fill(input)?;
-        // The last frame's tensors go first, so that their memory serves this one.
-        self.outputs.clear();
-        let given = tvec![TValue::from_const(Arc::clone(&self.input))];
-        let state = &mut self.state;
-        match engine::run(|| state.run(given)) {
-            Ok(outputs) => self.outputs = outputs,
-            Err(error) => {
-                // A failed run leaves half a frame in the state.
-                self.state = engine::run(|| self.shared.plan.spawn())?;
-                return Err(error);
-            }
-        }
+        self.check(input)?;
+        self.runner.run(input)?;
         let shared = &self.shared;
-        let values = |at: usize| -> Result<&[f32], BackboneError> {
-            let output = &self.outputs[at];
-            engine::run(|| output.try_as_plain_ram()?.as_slice::<f32>())
-        };
-        let feature = values(0)?;
-        let logits = if shared.taps.logits.is_some() { values(1)? } else { &[] };
+        let feature = self.runner.output(0)?;
+        let logits = if shared.taps.logits.is_some() { self.runner.output(1)? } else { &[] };
         let map = match shared.taps.map {
-            Some(_) => Some(values(1 + usize::from(shared.taps.logits.is_some()))?),
+            Some(_) => Some(self.runner.output(1 + usize::from(shared.taps.logits.is_some()))?),
             None => None,
         };
         for (role, name, values) in
@@ -180,8 +164,8 @@ impl Backbone {
         Ok(Activations { feature, logits, map })
     }
 
-    /// Copies the pixels into the input tensor, which is reused while no state holds it.
-    fn fill(&mut self, pixels: &Pixels) -> Result<(), BackboneError> {
+    /// Refuses pixels of another type or number than the input's.
+    fn check(&self, pixels: &Pixels) -> Result<(), BackboneError> {
         let Shared { spec, shape, .. } = &*self.shared;
         let expected: usize = shape.iter().product();
         let (found, kind) = match pixels {
@@ -198,20 +182,7 @@ impl Backbone {
         if found != expected {
             return Err(BackboneError::PixelCount { name: spec.name.clone(), expected, found });
         }
-        let input = &mut self.input;
-        engine::run(|| {
-            match (Arc::get_mut(input), pixels) {
-                (Some(tensor), Pixels::F32(v)) => {
-                    tensor.try_as_plain_ram_mut()?.as_slice_mut::<f32>()?.copy_from_slice(v);
-                }
-                (Some(tensor), Pixels::U8(v)) => {
-                    tensor.try_as_plain_ram_mut()?.as_slice_mut::<u8>()?.copy_from_slice(v);
-                }
-                (None, Pixels::F32(v)) => *input = Arc::new(Tensor::from_shape(shape, v)?),
-                (None, Pixels::U8(v)) => *input = Arc::new(Tensor::from_shape(shape, v)?),
-            }
-            Ok(())
-        })
+        Ok(())
     }
 
     /// The tensors that are read.

@@ -62,6 +62,11 @@ pub(super) fn ints_attribute(name: &str, ints: &[i64]) -> AttributeProto {
     }
 }
 
+pub(super) fn bytes_attribute(name: &str, bytes: Vec<u8>) -> AttributeProto {
+    let kind = AttributeType::String as i32;
+    AttributeProto { name: name.to_owned(), r#type: kind, s: bytes, ..AttributeProto::default() }
+}
+
 pub(super) fn float_attribute(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.to_owned(), r#type: AttributeType::Float as i32, f, ..AttributeProto::default() }
 }

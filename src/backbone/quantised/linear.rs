@@ -1,6 +1,7 @@
 //! Operators on quantised tensors (`QLinear…`, `QGemm`, `ConvInteger`, `MatMulInteger`) as their float
 //! counterparts over integers, followed by the requantisation that ONNX and ONNX Runtime define.
 
+use shelfwatch_network::Bounds;
 use tract_onnx::pb::NodeProto;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -71,7 +72,7 @@ impl Rewriter {
             return Ok(());
         }
         let target = self.target(from, target_at)?;
-        let (low, high) = Self::bounds(&target);
+        let Bounds { low, high } = target.bounds();
         let factors = products.iter().map(|p| p / target.scale).collect();
         let saturated = Requant { factors, inner_axes, rounding: Some([low, high, 1.0]) };
         self.nodes.push(saturated.node(&sums, &from.output[0]));

@@ -9,6 +9,7 @@ mod real;
 
 use std::collections::HashMap;
 
+use shelfwatch_network::Bounds;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, NodeProto, TensorProto};
 
@@ -24,6 +25,14 @@ pub(super) struct Quantisation {
     pub(super) scale: f32,
     pub(super) zero: f32,
     pub(super) kind: DataType,
+}
+
+impl Quantisation {
+    /// Least and greatest integer, zero point subtracted.
+    pub(super) fn bounds(&self) -> Bounds {
+        let (low, high) = range(self.kind).unwrap_or((-128.0, 127.0));
+        Bounds { low: low - self.zero, high: high - self.zero }
+    }
 }
 
 /// Least and greatest integer of a quantised type.
@@ -225,7 +234,7 @@ impl Rewriter {
     }
 
     fn saturate_to(&mut self, from: &str, to: &str, step: f32, target: &Quantisation, scale: f32) {
-        let (low, high) = Self::bounds(target);
+        let Bounds { low, high } = target.bounds();
         let made = match self.sums.get(from) {
             Some(sums) => Requant {
                 factors: sums.factors.iter().map(|f| f / step).collect(),
@@ -236,12 +245,6 @@ impl Rewriter {
             None => FakeQuant { step, low, high, scale }.node(from, to),
         };
         self.nodes.push(made);
-    }
-
-    /// Bounds of the integers of `target`, zero point subtracted.
-    fn bounds(target: &Quantisation) -> (f32, f32) {
-        let (low, high) = range(target.kind).unwrap_or((-128.0, 127.0));
-        (low - target.zero, high - target.zero)
     }
 
     /// `to = from · factor`.
