@@ -29,6 +29,6 @@ mod window;
 pub use curve::Curve;
 pub use error::NetworkError;
 pub use kernel::Cpu;
-pub use machine::{Input, Machine, Prepared};
+pub use machine::{Input, Machine, Prepared, StepFacts};
 pub use program::{Bounds, Element, Op, Order, Pool, Product, Program, Step, Tensor, Weights};
 pub use window::Window;

@@ -34,9 +34,26 @@ pub struct Prepared {
     arena: Arena,
 }
 
+/// What a step is, for people who look where the time goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepFacts<'a> {
+    /// Name of the node in the network's own file.
+    pub name: &'a str,
+    /// What is computed.
+    pub kind: &'static str,
+    /// Rows, columns and channels of the result.
+    pub output: [u32; 3],
+    /// Multiplications of weights.
+    pub products: u64,
+    /// Time since [`Machine::measure`].
+    pub time: Duration,
+}
+
 /// A step with what it needs at hand.
 struct Ready {
     name: String,
+    kind: &'static str,
+    products: u64,
     work: Work,
     inputs: Vec<u32>,
     output: u32,
@@ -72,11 +89,16 @@ impl Prepared {
             .into_iter()
             .map(|step| {
                 let output = &tensors[step.output as usize];
-                let work = match step.op {
-                    Op::Product(product) => prepare(kernels, &product, &tensors[step.inputs[0] as usize], output),
-                    op => Work::Plain(op),
+                let kind = step.op.name();
+                let (products, work) = match step.op {
+                    Op::Product(product) => (
+                        product.products(output),
+                        prepare(kernels, &product, &tensors[step.inputs[0] as usize], output),
+                    ),
+                    op => (0, Work::Plain(op)),
                 };
-                Ready { name: step.name, work, inputs: step.inputs, output: step.output }
+                let kind = if matches!(work, Work::Depthwise(_)) { "depthwise product" } else { kind };
+                Ready { name: step.name, kind, products, work, inputs: step.inputs, output: step.output }
             })
             .collect();
         Ok(Prepared { kernels, cpu, steps, tensors, inputs, outputs, arena })
@@ -90,11 +112,6 @@ impl Prepared {
     /// Number of outputs.
     pub fn outputs(&self) -> usize {
         self.outputs.len()
-    }
-
-    /// Names of the steps, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().map(|s| &s.name[..])
     }
 }
 
@@ -151,9 +168,14 @@ impl Machine {
         self.times = Some(vec![Duration::ZERO; self.prepared.steps.len()]);
     }
 
-    /// Time that each step took since [`Machine::measure`], by name.
-    pub fn times(&self) -> impl Iterator<Item = (&str, Duration)> {
-        self.prepared.names().zip(self.times.iter().flatten().copied())
+    /// Every step, with the time that it took since [`Machine::measure`].
+    pub fn steps(&self) -> impl Iterator<Item = StepFacts<'_>> {
+        let times = self.times.iter().flatten().copied().chain(std::iter::repeat(Duration::ZERO));
+        self.prepared.steps.iter().zip(times).map(|(step, time)| {
+            let Tensor { rows, columns, channels, .. } = self.prepared.tensors[step.output as usize];
+            let output = [rows, columns, channels];
+            StepFacts { name: &step.name, kind: step.kind, output, products: step.products, time }
+        })
     }
 
     /// Computes all outputs for one image.

@@ -31,15 +31,8 @@ impl Context<'_> {
 
     fn finish<'f>(&self, factors: &'f [f32], bounds: Bounds) -> Finish<'f> {
         let Bounds { low, high } = bounds;
-        Finish {
-            width: factors.len(),
-            rows: 1,
-            factors,
-            low,
-            high,
-            zero: Self::zero(self.output),
-            stride: factors.len(),
-        }
+        let (columns, zero) = (factors.len(), Self::zero(self.output));
+        Finish { width: columns, rows: 1, columns, factors, low, high, zero, stride: columns }
     }
 }
 

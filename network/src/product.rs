@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::gather::Gather;
-use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Tile};
+use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Strip, Tile};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
 /// Rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
@@ -31,8 +31,8 @@ pub(crate) struct Multiplication {
 
 /// Packed weights, group by group.
 enum Columns {
-    Wide(Integers<i16>, Tile<i16, i16, i32>),
-    Narrow(Integers<i8>, Tile<i8, i8, i32>),
+    Wide(Integers<i16>, Tile<i16, i16, i32>, Option<Strip<i16>>),
+    Narrow(Integers<i8>, Tile<i8, i8, i32>, Option<Strip<i8>>),
     Reals { packed: Vec<f32>, bias: Vec<f32> },
 }
 
@@ -40,6 +40,7 @@ struct Integers<E> {
     packed: Vec<E>,
     /// By packed column; what the zero point of the input adds is taken off.
     bias: Vec<i32>,
+    /// By packed column.
     factors: Vec<f32>,
     padding: i8,
 }
@@ -75,15 +76,15 @@ impl Multiplication {
                     .collect();
                 let factors = if factors.len() == 1 { vec![factors[0]; bias.len()] } else { factors.clone() };
                 let shape = kernels.shape;
-                let bias = padded(&bias, width, shape.columns);
+                let (bias, factors) = (padded(&bias, width, shape.columns), padded(&factors, width, shape.columns));
                 let columns = match kernels.bytes {
-                    Bytes::Wide(tile) => {
+                    Bytes::Wide(tile, strip) => {
                         let packed = pack(values, length, width, shape, i16::from);
-                        Columns::Wide(Integers { packed, bias, factors, padding: zero }, tile)
+                        Columns::Wide(Integers { packed, bias, factors, padding: zero }, tile, strip)
                     }
-                    Bytes::Narrow(tile) => {
+                    Bytes::Narrow(tile, strip) => {
                         let packed = pack(values, length, width, shape, |w| w);
-                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, tile)
+                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, tile, strip)
                     }
                 };
                 (shape, columns)
@@ -152,17 +153,17 @@ impl Multiplication {
                 left
             };
             match &self.columns {
-                Columns::Wide(integers, tile) => {
+                Columns::Wide(integers, tile, strip) => {
                     let wide = &mut wide[..rows * self.stride];
                     // SAFETY: the table belongs to a processor that this machine is.
                     #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                     unsafe {
                         (self.kernels.widen)(left, wide);
                     }
-                    self.integers(integers, *tile, wide, group, block, sums, real_sums, &mut target);
+                    self.integers(integers, (*tile, *strip), wide, group, block, sums, real_sums, &mut target);
                 }
-                Columns::Narrow(integers, tile) => {
-                    self.integers(integers, *tile, left, group, block, sums, real_sums, &mut target);
+                Columns::Narrow(integers, tile, strip) => {
+                    self.integers(integers, (*tile, *strip), left, group, block, sums, real_sums, &mut target);
                 }
                 Columns::Reals { .. } => unreachable!("checked with the program"),
             }
@@ -184,11 +185,25 @@ impl Multiplication {
                 left
             };
             let shape = self.kernels.real_shape;
+            if let (Some(strip), true) = (self.kernels.real_strip, self.stride <= PIECE) {
+                let Bounds { low, high } = self.bounds;
+                let stride = self.width * self.groups;
+                self.strips(shape, packed, group, |right, columns, first, at| {
+                    let operands = Operands { left, stride: self.stride, rows, right, groups: self.stride };
+                    let (bias, out) = (&bias[at..][..shape.columns], &mut out[block.start * stride + first..]);
+                    // SAFETY: the table belongs to a processor that this machine is.
+                    #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+                    unsafe {
+                        strip(&operands, bias, [low, high], [columns, stride], out);
+                    }
+                });
+                continue;
+            }
             self.tiles(shape, self.kernels.reals, left, packed, bias, group, block, real_sums, |sums, tile| {
                 let Bounds { low, high } = self.bounds;
-                let factors = &ones[..tile.columns];
-                let stride = self.width * self.groups;
-                let finish = Finish { width: shape.columns, rows: tile.rows, factors, low, high, zero: 0, stride };
+                let (stride, Finished { rows, columns, .. }) = (self.width * self.groups, *tile);
+                let factors = &ones;
+                let finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero: 0, stride };
                 // SAFETY: the table belongs to a processor that this machine is.
                 #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                 unsafe {
@@ -202,7 +217,7 @@ impl Multiplication {
     fn integers<E: Copy>(
         &self,
         integers: &Integers<E>,
-        tile: Tile<E, E, i32>,
+        (tile, strip): (Tile<E, E, i32>, Option<Strip<E>>),
         left: &[E],
         group: usize,
         block: Range<usize>,
@@ -211,11 +226,30 @@ impl Multiplication {
         target: &mut Target<'_>,
     ) {
         let shape = self.kernels.shape;
+        if let (Some(strip), Target::Bytes(out, zero), true) = (strip, &mut *target, self.stride <= PIECE) {
+            let Bounds { low, high } = self.bounds;
+            let (stride, rows) = (self.width * self.groups, block.len());
+            self.strips(shape, &integers.packed, group, |right, columns, first, packed| {
+                let groups = self.stride / shape.depth;
+                let operands = Operands { left, stride: self.stride, rows, right, groups };
+                let (bias, factors) =
+                    (&integers.bias[packed..][..shape.columns], &integers.factors[packed..][..shape.columns]);
+                let zero = *zero;
+                let finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero, stride };
+                let out = &mut out[block.start * stride + first..];
+                // SAFETY: the table belongs to a processor that this machine is.
+                #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+                unsafe {
+                    strip(&operands, bias, &finish, out);
+                }
+            });
+            return;
+        }
         self.tiles(shape, tile, left, &integers.packed, &integers.bias, group, block, sums, |sums, tile| {
             let Bounds { low, high } = self.bounds;
-            let factors = &integers.factors[tile.channel..][..tile.columns];
-            let stride = self.width * self.groups;
-            let mut finish = Finish { width: shape.columns, rows: tile.rows, factors, low, high, zero: 0, stride };
+            let factors = &integers.factors[tile.packed..][..shape.columns];
+            let (stride, Finished { rows, columns, .. }) = (self.width * self.groups, *tile);
+            let mut finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero: 0, stride };
             // SAFETY: the table belongs to a processor that this machine is.
             #[expect(unsafe_code, reason = "calls a kernel of this processor")]
             match target {
@@ -230,6 +264,19 @@ impl Multiplication {
                 }
             }
         });
+    }
+
+    /// Calls `run` for each block of columns of a group with the packed block, the columns that count, the first output
+    /// channel, and the place of the block's bias.
+    fn strips<E>(&self, shape: Shape, packed: &[E], group: usize, mut run: impl FnMut(&[E], usize, usize, usize)) {
+        let blocks = self.width.div_ceil(shape.columns);
+        let size = self.stride * shape.columns;
+        for at in 0..blocks {
+            let first = at * shape.columns;
+            let packed = &packed[(group * blocks + at) * size..][..size];
+            let columns = shape.columns.min(self.width - first);
+            run(packed, columns, group * self.width + first, (group * blocks + at) * shape.columns);
+        }
     }
 
     /// Multiplies one block of rows with all columns of a group and hands on each finished tile.
@@ -276,8 +323,9 @@ impl Multiplication {
                     if piece + 1 == pieces {
                         let channel = group * self.width + at * columns;
                         let place = (block.start + first) * self.width * self.groups + channel;
+                        let packed = (group * blocks + at) * columns;
                         let columns = columns.min(self.width - at * columns);
-                        finish(sums, &Finished { place, channel, rows, columns });
+                        finish(sums, &Finished { place, packed, rows, columns });
                     }
                 }
             }
@@ -302,17 +350,18 @@ impl Multiplication {
 
     fn padding(&self) -> i8 {
         match &self.columns {
-            Columns::Wide(integers, _) => integers.padding,
-            Columns::Narrow(integers, _) => integers.padding,
+            Columns::Wide(integers, ..) => integers.padding,
+            Columns::Narrow(integers, ..) => integers.padding,
             Columns::Reals { .. } => 0,
         }
     }
 }
 
-/// A finished tile: where its first result goes, its first output channel, and how much of it counts.
+/// A finished tile: where its first result goes, the place of its first packed column, and how much of it counts.
+#[derive(Clone, Copy)]
 struct Finished {
     place: usize,
-    channel: usize,
+    packed: usize,
     rows: usize,
     columns: usize,
 }

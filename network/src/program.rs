@@ -146,6 +146,29 @@ pub enum Op {
     Join,
 }
 
+impl Op {
+    /// What is computed, in a word or two.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::Quantise { .. } => "quantise",
+            Op::Dequantise { .. } => "dequantise",
+            Op::Arrange => "arrange",
+            Op::Product(Product { weights: Weights::Bytes { .. }, .. }) => "product",
+            Op::Product(Product { weights: Weights::Reals { .. }, .. }) => "real product",
+            Op::Add { .. } => "add",
+            Op::Multiply { .. } => "multiply",
+            Op::AddReal { .. } => "real add",
+            Op::MultiplyReal => "real multiply",
+            Op::Curve(_) => "curve",
+            Op::Lookup(_) | Op::LookupReal(_) => "look up",
+            Op::Max(_) => "max",
+            Op::Mean { .. } => "mean",
+            Op::Average(_) => "average",
+            Op::Join => "join",
+        }
+    }
+}
+
 /// Mean over a window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pool {
@@ -191,6 +214,17 @@ pub enum Weights {
         /// One value per output channel.
         bias: Vec<f32>,
     },
+}
+
+impl Product {
+    /// Multiplications of weights for a result of this shape.
+    pub fn products(&self, output: &Tensor) -> u64 {
+        let weights = match &self.weights {
+            Weights::Bytes { values, .. } => values.len(),
+            Weights::Reals { values, .. } => values.len(),
+        };
+        weights as u64 * output.positions() as u64
+    }
 }
 
 impl Tensor {

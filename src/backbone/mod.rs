@@ -25,6 +25,7 @@ pub use error::BackboneError;
 pub use head::Head;
 pub use input_spec::{InputSpec, Layout, PixelType};
 pub use network::{TapChoice, Taps};
+pub use runner::NodeTime;
 
 use crate::preprocess::Pixels;
 use lowering::Source;
@@ -183,6 +184,20 @@ impl Backbone {
             return Err(BackboneError::PixelCount { name: spec.name.clone(), expected, found });
         }
         Ok(())
+    }
+
+    /// Runs one grey image `runs` times and tells where the time goes: each node, in the order in which they run.
+    ///
+    /// # Errors
+    /// As [`Backbone::run`].
+    pub fn profile(&mut self, runs: u32) -> Result<Vec<NodeTime>, BackboneError> {
+        let count = self.shared.shape.iter().product();
+        let grey = match self.shared.spec.dtype {
+            PixelType::F32 => Pixels::F32(vec![0.5; count]),
+            PixelType::U8 => Pixels::U8(vec![128; count]),
+        };
+        self.runner.run(&grey)?;
+        self.runner.profile(&grey, runs)
     }
 
     /// The tensors that are read.

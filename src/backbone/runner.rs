@@ -1,10 +1,13 @@
 //! Runs a network that was made ready: as one program of its own, or on the inference engine.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use serde::{Serialize, Serializer};
 use shelfwatch_network::{Cpu, Input, Machine, Prepared};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::{TValue, TVec, Tensor, TypedRunnableModel, TypedSimpleState, tvec};
+use tract_onnx::tract_core::plan::eval;
 
 use super::engine;
 use super::error::BackboneError;
@@ -49,6 +52,26 @@ pub(super) fn plan(mut model: ModelProto, source: &Source<'_>) -> Result<(Plan, 
 pub(super) enum Runner {
     Program { machine: Box<Machine>, reals: Vec<f32> },
     Engine(Box<Engine>),
+}
+
+/// Time that a node takes for one image.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeTime {
+    /// Its name in the file, or that of the node after it with which it was joined.
+    pub name: String,
+    /// What it computes.
+    pub operator: String,
+    /// Our own kernels run it; else tract does.
+    pub own: bool,
+    /// Multiplications of weights, where they are known.
+    pub products: u64,
+    /// Mean time for one image.
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub time: Duration,
+}
+
+fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
 }
 
 /// The inference engine with its input and the results of the last image.
@@ -101,6 +124,31 @@ impl Runner {
         }
     }
 
+    /// Runs one image `runs` times and measures each node.
+    pub(super) fn profile(&mut self, pixels: &Pixels, runs: u32) -> Result<Vec<NodeTime>, BackboneError> {
+        let mut nodes: Vec<NodeTime> = vec![];
+        if let Runner::Program { machine, .. } = self {
+            machine.measure();
+        }
+        for _ in 0..runs {
+            match self {
+                Runner::Program { .. } => self.run(pixels)?,
+                Runner::Engine(engine) => engine.profile(pixels, &mut nodes)?,
+            }
+        }
+        if let Runner::Program { machine, .. } = self {
+            nodes.extend(machine.steps().map(|step| NodeTime {
+                name: step.name.to_owned(),
+                operator: step.kind.to_owned(),
+                own: true,
+                products: step.products,
+                time: step.time,
+            }));
+        }
+        nodes.iter_mut().for_each(|node| node.time /= runs.max(1));
+        Ok(nodes)
+    }
+
     /// Output `index` of the last image.
     pub(super) fn output(&self, index: usize) -> Result<&[f32], BackboneError> {
         match self {
@@ -131,6 +179,32 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// Runs one image and adds the time of each node, in the order in which they run.
+    fn profile(&mut self, pixels: &Pixels, nodes: &mut Vec<NodeTime>) -> Result<(), BackboneError> {
+        self.fill(pixels)?;
+        self.outputs.clear();
+        let given = tvec![TValue::from_const(Arc::clone(&self.input))];
+        let state = &mut self.state;
+        let mut at = 0;
+        engine::run(|| {
+            state.run_plan_with_eval(given, |context, own, node, inputs| {
+                let start = Instant::now();
+                let result = eval(context, own, node, inputs);
+                let (operator, time) = (node.op.name(), start.elapsed());
+                if let Some(before) = nodes.get_mut(at) {
+                    before.time += time;
+                } else {
+                    let own = operator == program::PROGRAM;
+                    let (name, operator) = (node.name.clone(), operator.into_owned());
+                    nodes.push(NodeTime { name, operator, own, products: 0, time });
+                }
+                at += 1;
+                result
+            })?;
+            Ok(())
+        })
     }
 
     /// Copies the pixels into the input tensor, which is reused while no state holds it.

@@ -13,6 +13,7 @@ use shelfwatch_core::layout::MAGIC;
 use shelfwatch_core::{Encoding, Guarantee, Header, Matrix, OperatingPoint, SectionKind, Shelf};
 
 use super::Outcome;
+use super::graph;
 use super::inputs;
 #[cfg(feature = "office")]
 use super::office::statistics;
@@ -23,10 +24,14 @@ use super::table::Table;
 #[command(after_help = "Examples:
   shelfwatch inspect line.shelf
   shelfwatch inspect model.onnx          # tensors that may serve as feature, logits and map
+  shelfwatch inspect model.onnx --graph  # where the time goes on this machine
   shelfwatch inspect line.stats --json")]
 pub(super) struct Inspect {
     /// The file.
     file: PathBuf,
+    /// Run the network here: its nodes, who runs each, and its share of the time.
+    #[arg(long)]
+    graph: bool,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
@@ -35,7 +40,9 @@ pub(super) struct Inspect {
 impl Inspect {
     pub(super) fn run(self) -> Result<Outcome> {
         let bytes = inputs::file(&self.file)?;
-        let (text, json) = if bytes.starts_with(&MAGIC[..6]) {
+        let (text, json) = if self.graph {
+            self.nodes(&bytes)?
+        } else if bytes.starts_with(&MAGIC[..6]) {
             let shelf = Shelf::parse(&bytes).with_context(|| self.file.display().to_string())?;
             (shelf_text(&self.file, &bytes, &shelf), shelf_json(&bytes, &shelf))
         } else if bytes.starts_with(b"SHELFST") {
@@ -51,6 +58,17 @@ impl Inspect {
             print!("{text}");
         }
         Ok(Outcome::Fine)
+    }
+
+    fn nodes(&self, bytes: &[u8]) -> Result<(String, Value)> {
+        let named = || self.file.display().to_string();
+        let nodes = if bytes.starts_with(&MAGIC[..6]) {
+            graph::of_shelf(Shelf::parse(bytes).with_context(named)?)
+        } else {
+            graph::of_onnx(bytes)
+        };
+        let nodes = nodes.with_context(named)?;
+        Ok((graph::text(&nodes), graph::json(&nodes)))
     }
 }
 

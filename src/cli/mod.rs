@@ -3,6 +3,7 @@
 mod adoption;
 mod completions;
 mod doctor;
+mod graph;
 mod inputs;
 mod inspect;
 mod install;

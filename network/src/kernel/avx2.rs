@@ -3,25 +3,25 @@
 #![expect(unsafe_code, reason = "vector instructions and their loads")]
 
 use std::arch::x86_64::{
-    __m256i, _mm_adds_epi16, _mm_loadu_si128, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi16, _mm_storeu_si128,
-    _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepi32_ps, _mm256_cvtps_epi32,
-    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps,
-    _mm256_min_ps, _mm256_mul_ps, _mm256_permute2x128_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
+    __m256, __m256i, _mm_adds_epi16, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi16, _mm_storeu_si128,
+    _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_extracti128_si256,
+    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps,
+    _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use super::{Bytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum, plain};
+use super::{Bytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, plain};
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: Shape { rows: ROWS, columns: COLUMNS, depth: 2 },
-    bytes: Bytes::Wide(tile),
+    bytes: Bytes::Wide(tile, Some(strip)),
     real_shape: Shape { rows: ROWS, columns: COLUMNS, depth: 1 },
     reals: tile_real,
+    real_strip: Some(strip_real),
     requantise,
     widen,
-    pack_depthwise,
-    depthwise,
-    depthwise_real,
+    pack_depthwise: avx2_depthwise::pack,
+    depthwise: avx2_depthwise::bytes,
+    depthwise_real: avx2_depthwise::reals,
     quantise,
     add,
     multiply,
@@ -57,65 +57,242 @@ recompiled! {
     greatest(bytes: &[i8], out: &mut [i8]);
 }
 
-/// Asserts that the rows and columns hold what the tile reads.
-fn check<L, R, S>(operands: &Operands<'_, L, R>, depth: usize, sums: &[S]) {
+/// Asserts that the rows and columns hold what a product reads.
+fn check<L, R>(operands: &Operands<'_, L, R>, depth: usize) {
     let Operands { left, stride, rows, right, groups } = operands;
-    assert!((1..=ROWS).contains(rows), "{rows} rows");
+    assert!(*rows > 0, "no rows");
     assert!(left.len() >= stride * (rows - 1) + groups * depth, "left rows end too soon");
     assert!(right.len() >= groups * depth * COLUMNS, "packed columns end too soon");
-    assert!(sums.len() >= ROWS * COLUMNS, "too few sums");
+}
+
+/// Two vectors of sums for each of R rows.
+type Totals<V, const R: usize> = [[V; 2]; R];
+
+/// Adds R rows times 16 columns onto `totals`.
+///
+/// # Safety
+/// Row r holds `2 · groups` values at `left + r · stride`, `right` holds `32 · groups`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply_add<const R: usize>(
+    mut totals: Totals<__m256i, R>,
+    left: *const i16,
+    stride: usize,
+    right: *const i16,
+    groups: usize,
+) -> Totals<__m256i, R> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut columns = right;
+        for group in 0..groups {
+            let (w0, w1) = (_mm256_loadu_si256(columns.cast()), _mm256_loadu_si256(columns.add(16).cast()));
+            for (r, total) in totals.iter_mut().enumerate() {
+                let pair = _mm256_set1_epi32(left.add(r * stride + 2 * group).cast::<i32>().read_unaligned());
+                total[0] = _mm256_add_epi32(total[0], _mm256_madd_epi16(pair, w0));
+                total[1] = _mm256_add_epi32(total[1], _mm256_madd_epi16(pair, w1));
+            }
+            columns = columns.add(2 * COLUMNS);
+        }
+    }
+    totals
+}
+
+/// The same of reals.
+///
+/// # Safety
+/// Row r holds `groups` values at `left + r · stride`, `right` holds `16 · groups`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply_add_real<const R: usize>(
+    mut totals: Totals<__m256, R>,
+    left: *const f32,
+    stride: usize,
+    right: *const f32,
+    groups: usize,
+) -> Totals<__m256, R> {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut columns = right;
+        for group in 0..groups {
+            let (w0, w1) = (_mm256_loadu_ps(columns), _mm256_loadu_ps(columns.add(8)));
+            for (r, total) in totals.iter_mut().enumerate() {
+                let value = _mm256_set1_ps(*left.add(r * stride + group));
+                total[0] = _mm256_fmadd_ps(value, w0, total[0]);
+                total[1] = _mm256_fmadd_ps(value, w1, total[1]);
+            }
+            columns = columns.add(COLUMNS);
+        }
+    }
+    totals
+}
+
+/// Runs `$panel::<R>` for the rows at `$rows` in panels of six, the last with as many as are left.
+macro_rules! panels {
+    ($rows:expr, $panel:ident($($argument:expr),*)) => {{
+        let mut first = 0;
+        while first < $rows {
+            match $rows - first {
+                1 => $panel::<1>(first, $($argument),*),
+                2 => $panel::<2>(first, $($argument),*),
+                3 => $panel::<3>(first, $($argument),*),
+                4 => $panel::<4>(first, $($argument),*),
+                5 => $panel::<5>(first, $($argument),*),
+                _ => $panel::<ROWS>(first, $($argument),*),
+            }
+            first += ROWS;
+        }
+    }};
 }
 
 #[target_feature(enable = "avx2,fma")]
 fn tile(operands: &Operands<'_, i16, i16>, sums: &mut [i32]) {
-    check(operands, 2, sums);
-    let Operands { left, stride, rows, right, groups } = *operands;
-    // SAFETY: `check` holds every address below inside its slice: row r reads up to r·stride + 2·groups for r < rows,
-    // the columns 32 values per group, the sums 96 values.
+    check(operands, 2);
+    assert!(sums.len() >= operands.rows * COLUMNS, "too few sums");
+    // SAFETY: asserted above.
+    unsafe { panels!(operands.rows, tile_panel(operands, sums.as_mut_ptr())) }
+}
+
+/// # Safety
+/// `operands` is checked, and `sums` holds 16 values per row.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, i16>, sums: *mut i32) {
+    let Operands { left, stride, right, groups, .. } = *operands;
+    // SAFETY: as the caller promises.
     unsafe {
-        let starts: [*const i16; ROWS] = std::array::from_fn(|r| left.as_ptr().add(stride * r.min(rows - 1)));
-        let mut columns = right.as_ptr();
-        let place = sums.as_mut_ptr();
-        let mut total: [[__m256i; 2]; ROWS] =
-            std::array::from_fn(|r| [0, 8].map(|c| _mm256_loadu_si256(place.add(r * COLUMNS + c).cast())));
-        for group in 0..groups {
-            let w = [0, 16].map(|c| _mm256_loadu_si256(columns.add(c).cast()));
-            for r in 0..ROWS {
-                let pair = _mm256_set1_epi32(starts[r].add(2 * group).cast::<i32>().read_unaligned());
-                total[r][0] = _mm256_add_epi32(total[r][0], _mm256_madd_epi16(pair, w[0]));
-                total[r][1] = _mm256_add_epi32(total[r][1], _mm256_madd_epi16(pair, w[1]));
-            }
-            columns = columns.add(2 * COLUMNS);
+        let mut totals = [[_mm256_set1_epi32(0); 2]; R];
+        for (r, total) in totals.iter_mut().enumerate() {
+            let place = sums.add((first + r) * COLUMNS);
+            *total = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
         }
-        for (r, total) in total.into_iter().enumerate() {
-            _mm256_storeu_si256(place.add(r * COLUMNS).cast(), total[0]);
-            _mm256_storeu_si256(place.add(r * COLUMNS + 8).cast(), total[1]);
+        let totals = multiply_add(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), groups);
+        for (r, total) in totals.into_iter().enumerate() {
+            let place = sums.add((first + r) * COLUMNS);
+            _mm256_storeu_si256(place.cast(), total[0]);
+            _mm256_storeu_si256(place.add(8).cast(), total[1]);
         }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
 fn tile_real(operands: &Operands<'_, f32, f32>, sums: &mut [f32]) {
-    check(operands, 1, sums);
-    let Operands { left, stride, rows, right, groups } = *operands;
-    // SAFETY: as in `tile`, with one value per group and row, and 16 per group of columns.
+    check(operands, 1);
+    assert!(sums.len() >= operands.rows * COLUMNS, "too few sums");
+    // SAFETY: asserted above.
+    unsafe { panels!(operands.rows, tile_real_panel(operands, sums.as_mut_ptr())) }
+}
+
+/// # Safety
+/// As [`tile_panel`].
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, f32, f32>, sums: *mut f32) {
+    let Operands { left, stride, right, groups, .. } = *operands;
+    // SAFETY: as the caller promises.
     unsafe {
-        let starts: [*const f32; ROWS] = std::array::from_fn(|r| left.as_ptr().add(stride * r.min(rows - 1)));
-        let mut columns = right.as_ptr();
-        let place = sums.as_mut_ptr();
-        let mut total: [_; ROWS] = std::array::from_fn(|r| [0, 8].map(|c| _mm256_loadu_ps(place.add(r * COLUMNS + c))));
-        for group in 0..groups {
-            let w = [0, 8].map(|c| _mm256_loadu_ps(columns.add(c)));
-            for r in 0..ROWS {
-                let value = _mm256_set1_ps(*starts[r].add(group));
-                total[r][0] = _mm256_fmadd_ps(value, w[0], total[r][0]);
-                total[r][1] = _mm256_fmadd_ps(value, w[1], total[r][1]);
-            }
-            columns = columns.add(COLUMNS);
+        let mut totals = [[_mm256_set1_ps(0.0); 2]; R];
+        for (r, total) in totals.iter_mut().enumerate() {
+            let place = sums.add((first + r) * COLUMNS);
+            *total = [_mm256_loadu_ps(place), _mm256_loadu_ps(place.add(8))];
         }
-        for (r, total) in total.into_iter().enumerate() {
-            _mm256_storeu_ps(place.add(r * COLUMNS), total[0]);
-            _mm256_storeu_ps(place.add(r * COLUMNS + 8), total[1]);
+        let totals = multiply_add_real(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), groups);
+        for (r, total) in totals.into_iter().enumerate() {
+            let place = sums.add((first + r) * COLUMNS);
+            _mm256_storeu_ps(place, total[0]);
+            _mm256_storeu_ps(place.add(8), total[1]);
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn strip(operands: &Operands<'_, i16, i16>, bias: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
+    check(operands, 2);
+    let Finish { columns, factors, stride, .. } = *finish;
+    assert!(bias.len() >= COLUMNS && factors.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
+    assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
+    // SAFETY: asserted above.
+    unsafe { panels!(operands.rows, strip_panel(operands, bias.as_ptr(), finish, out.as_mut_ptr())) }
+}
+
+/// # Safety
+/// `operands` is checked, `bias` and the factors hold 16 values, `out` holds `columns` values for each row.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn strip_panel<const R: usize>(
+    first: usize,
+    operands: &Operands<'_, i16, i16>,
+    bias: *const i32,
+    finish: &Finish<'_>,
+    out: *mut i8,
+) {
+    let Operands { left, stride, right, groups, .. } = *operands;
+    // SAFETY: as the caller promises.
+    unsafe {
+        let bias = [_mm256_loadu_si256(bias.cast()), _mm256_loadu_si256(bias.add(8).cast())];
+        let left = left.as_ptr().add(first * stride);
+        let totals = multiply_add([bias; R], left, stride, right.as_ptr(), groups);
+        for (r, total) in totals.into_iter().enumerate() {
+            let out = out.add((first + r) * finish.stride);
+            if finish.columns == COLUMNS {
+                requantise_16(total, finish.factors.as_ptr(), finish, out);
+            } else {
+                let mut all = [0_i8; COLUMNS];
+                requantise_16(total, finish.factors.as_ptr(), finish, all.as_mut_ptr());
+                out.copy_from_nonoverlapping(all.as_ptr(), finish.columns);
+            }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn strip_real(
+    operands: &Operands<'_, f32, f32>,
+    bias: &[f32],
+    bounds: [f32; 2],
+    [columns, stride]: [usize; 2],
+    out: &mut [f32],
+) {
+    check(operands, 1);
+    assert!(bias.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
+    assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
+    // SAFETY: asserted above.
+    unsafe {
+        panels!(operands.rows, strip_real_panel(operands, bias.as_ptr(), bounds, [columns, stride], out.as_mut_ptr()))
+    }
+}
+
+/// # Safety
+/// `operands` is checked, `bias` holds 16 values, `out` holds `columns` values for each row.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn strip_real_panel<const R: usize>(
+    first: usize,
+    operands: &Operands<'_, f32, f32>,
+    bias: *const f32,
+    [low, high]: [f32; 2],
+    [columns, distance]: [usize; 2],
+    out: *mut f32,
+) {
+    let Operands { left, stride, right, groups, .. } = *operands;
+    // SAFETY: as the caller promises.
+    unsafe {
+        let bias = [_mm256_loadu_ps(bias), _mm256_loadu_ps(bias.add(8))];
+        let left = left.as_ptr().add(first * stride);
+        let totals = multiply_add_real([bias; R], left, stride, right.as_ptr(), groups);
+        let (low, high) = (_mm256_set1_ps(low), _mm256_set1_ps(high));
+        for (r, [t0, t1]) in totals.into_iter().enumerate() {
+            let out = out.add((first + r) * distance);
+            // Bounds stand first, so that what is no number stays visible.
+            let (t0, t1) = (_mm256_min_ps(high, _mm256_max_ps(low, t0)), _mm256_min_ps(high, _mm256_max_ps(low, t1)));
+            if columns == COLUMNS {
+                _mm256_storeu_ps(out, t0);
+                _mm256_storeu_ps(out.add(8), t1);
+            } else {
+                let mut all = [0.0_f32; COLUMNS];
+                _mm256_storeu_ps(all.as_mut_ptr(), t0);
+                _mm256_storeu_ps(all.as_mut_ptr().add(8), t1);
+                out.copy_from_nonoverlapping(all.as_ptr(), columns);
+            }
         }
     }
 }
@@ -124,27 +301,28 @@ fn tile_real(operands: &Operands<'_, f32, f32>, sums: &mut [f32]) {
 ///
 /// # Safety
 /// `factors` and `out` point to 16 values each.
+#[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn requantise_16(sums: [__m256i; 2], factors: *const f32, low: f32, high: f32, zero: i8, out: *mut i8) {
+pub(super) unsafe fn requantise_16(sums: [__m256i; 2], factors: *const f32, finish: &Finish<'_>, out: *mut i8) {
+    let (low, high) = (_mm256_set1_ps(finish.low), _mm256_set1_ps(finish.high));
     // SAFETY: as the caller promises.
     unsafe {
-        let whole = [0, 1].map(|half| {
-            let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[half]), _mm256_loadu_ps(factors.add(8 * half)));
-            // The order of the operands keeps a product that is no number out of the result.
-            let clamped = _mm256_min_ps(_mm256_max_ps(scaled, _mm256_set1_ps(low)), _mm256_set1_ps(high));
-            let whole = _mm256_cvtps_epi32(clamped);
-            _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1))
-        });
-        let zero = _mm_set1_epi16(i16::from(zero));
-        let packed = _mm_packs_epi16(_mm_adds_epi16(whole[0], zero), _mm_adds_epi16(whole[1], zero));
-        _mm_storeu_si128(out.cast(), packed);
+        // The order of the operands keeps a product that is no number out of the result.
+        let r0 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[0]), _mm256_loadu_ps(factors));
+        let r1 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[1]), _mm256_loadu_ps(factors.add(8)));
+        let w0 = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(r0, low), high));
+        let w1 = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(r1, low), high));
+        let s0 = _mm_packs_epi32(_mm256_castsi256_si128(w0), _mm256_extracti128_si256(w0, 1));
+        let s1 = _mm_packs_epi32(_mm256_castsi256_si128(w1), _mm256_extracti128_si256(w1, 1));
+        let zero = _mm_set1_epi16(i16::from(finish.zero));
+        _mm_storeu_si128(out.cast(), _mm_packs_epi16(_mm_adds_epi16(s0, zero), _mm_adds_epi16(s1, zero)));
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
 fn requantise(sums: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
-    let Finish { width, rows, factors, low, high, zero, stride } = *finish;
-    if factors.len() != COLUMNS {
+    let Finish { width, rows, columns, factors, stride, .. } = *finish;
+    if columns != COLUMNS || factors.len() < COLUMNS {
         plain::requantise(sums, finish, out);
         return;
     }
@@ -153,112 +331,9 @@ fn requantise(sums: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
         let out = &mut out[row * stride..][..COLUMNS];
         // SAFETY: both slices and the factors hold 16 values.
         unsafe {
-            let sums = [0, 8].map(|c| _mm256_loadu_si256(sums.as_ptr().add(c).cast()));
-            requantise_16(sums, factors.as_ptr(), low, high, zero, out.as_mut_ptr());
-        }
-    }
-}
-
-/// Where each block of 16 channels begins; the last may overlap the one before.
-fn blocks(channels: usize) -> impl Iterator<Item = usize> {
-    (0..channels.div_ceil(16)).map(move |block| (block * 16).min(channels - 16))
-}
-
-/// By block of 16 channels and pair of taps, in the order in which the instructions interleave bytes.
-fn pack_depthwise(weights: &[i8], taps: usize, channels: usize) -> Vec<i16> {
-    if channels < 16 {
-        return weights.iter().map(|&w| i16::from(w)).collect();
-    }
-    let mut packed = vec![];
-    for start in blocks(channels) {
-        for tap in (0..taps).step_by(2) {
-            for c in [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15] {
-                for tap in [tap, tap + 1] {
-                    packed.push(if tap < taps { i16::from(weights[tap * channels + start + c]) } else { 0 });
-                }
-            }
-        }
-    }
-    packed
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn depthwise(row: &DepthwiseRow<'_, i8, i16, i32>, out: &mut [i8]) {
-    let DepthwiseRow { input, taps, step, count, channels, weights, bias, factors, low, high, zero } = *row;
-    if channels < 16 {
-        plain::depthwise(row, out);
-        return;
-    }
-    let furthest = taps.iter().copied().max().unwrap_or(0);
-    let pairs = taps.len().div_ceil(2);
-    assert!(count > 0 && input.len() >= furthest + (count - 1) * step + channels, "input ends too soon");
-    assert!(weights.len() >= channels.div_ceil(16) * pairs * 32, "packed weights end too soon");
-    assert!(bias.len() >= channels && factors.len() >= channels && out.len() >= count * channels, "too few channels");
-    // SAFETY: blocks end at or before `channels`; the assertions hold every address below inside its slice.
-    unsafe {
-        for (block, start) in blocks(channels).enumerate() {
-            let weights = weights.as_ptr().add(block * pairs * 32);
-            let bias = [0, 8].map(|c| _mm256_loadu_si256(bias.as_ptr().add(start + c).cast()));
-            // The order of the interleaved sums: channels 0–3 and 8–11, then 4–7 and 12–15.
-            let bias =
-                [_mm256_permute2x128_si256(bias[0], bias[1], 0x20), _mm256_permute2x128_si256(bias[0], bias[1], 0x31)];
-            let origin = input.as_ptr().add(start);
-            let load = |place: usize| _mm256_cvtepi8_epi16(_mm_loadu_si128(origin.add(place).cast()));
-            for at in 0..count {
-                let mut sums = bias;
-                let mut weights = weights;
-                for pair in taps.chunks(2) {
-                    let first = load(pair[0] + at * step);
-                    // The weight of a tap that is not there is 0.
-                    let second = load(pair[pair.len() - 1] + at * step);
-                    let low =
-                        _mm256_madd_epi16(_mm256_unpacklo_epi16(first, second), _mm256_loadu_si256(weights.cast()));
-                    let high = _mm256_madd_epi16(
-                        _mm256_unpackhi_epi16(first, second),
-                        _mm256_loadu_si256(weights.add(16).cast()),
-                    );
-                    sums = [_mm256_add_epi32(sums[0], low), _mm256_add_epi32(sums[1], high)];
-                    weights = weights.add(32);
-                }
-                let sums = [
-                    _mm256_permute2x128_si256(sums[0], sums[1], 0x20),
-                    _mm256_permute2x128_si256(sums[0], sums[1], 0x31),
-                ];
-                let out = out.as_mut_ptr().add(at * channels + start);
-                requantise_16(sums, factors.as_ptr().add(start), low, high, zero, out);
-            }
-        }
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn depthwise_real(row: &DepthwiseRow<'_, f32, f32, f32>, out: &mut [f32]) {
-    let DepthwiseRow { input, taps, step, count, channels, weights, bias, low, high, .. } = *row;
-    if channels < 8 {
-        plain::depthwise_real(row, out);
-        return;
-    }
-    let furthest = taps.iter().copied().max().unwrap_or(0);
-    assert!(count > 0 && input.len() >= furthest + (count - 1) * step + channels, "input ends too soon");
-    assert!(weights.len() >= channels * taps.len(), "weights end too soon");
-    assert!(bias.len() >= channels && out.len() >= count * channels, "too few channels");
-    // SAFETY: blocks of 8 end at or before `channels`; the assertions hold every address inside its slice.
-    unsafe {
-        let (least, most) = (_mm256_set1_ps(low), _mm256_set1_ps(high));
-        for block in 0..channels.div_ceil(8) {
-            let start = (block * 8).min(channels - 8);
-            let bias = _mm256_loadu_ps(bias.as_ptr().add(start));
-            for at in 0..count {
-                let mut sum = bias;
-                for (tap, &place) in taps.iter().enumerate() {
-                    let values = _mm256_loadu_ps(input.as_ptr().add(place + at * step + start));
-                    let weights = _mm256_loadu_ps(weights.as_ptr().add(tap * channels + start));
-                    sum = _mm256_fmadd_ps(values, weights, sum);
-                }
-                // Bounds stand first, so that what is no number stays visible.
-                let clamped = _mm256_min_ps(most, _mm256_max_ps(least, sum));
-                _mm256_storeu_ps(out.as_mut_ptr().add(at * channels + start), clamped);
-            }
+            let place = sums.as_ptr();
+            let sums = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
+            requantise_16(sums, factors.as_ptr(), finish, out.as_mut_ptr());
         }
     }
 }

@@ -5,6 +5,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_depthwise;
 mod plain;
 
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,13 @@ pub(crate) struct Operands<'a, L, R> {
 /// Adds left × right onto `sums`: `rows` times `columns` values, row by row.
 pub(crate) type Tile<L, R, S> = unsafe fn(&Operands<'_, L, R>, &mut [S]);
 
+/// Finished bytes of any number of rows times one block of columns: what a tile and `requantise` give, without the
+/// way through memory. The bias and the factors have one value for each of the kernel's columns.
+pub(crate) type Strip<L> = unsafe fn(&Operands<'_, L, L>, &[i32], &Finish<'_>, &mut [i8]);
+
+/// The same of reals: bias, then least and greatest value, the columns that count and the distance of two rows.
+pub(crate) type RealStrip = unsafe fn(&Operands<'_, f32, f32>, &[f32], [f32; 2], [usize; 2], &mut [f32]);
+
 /// How a product is cut into tiles.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -81,7 +90,9 @@ pub(crate) struct Finish<'a> {
     pub(crate) width: usize,
     /// Rows that count.
     pub(crate) rows: usize,
-    /// Factor of each column that counts.
+    /// Columns that count.
+    pub(crate) columns: usize,
+    /// Factor of each column; a kernel may read as many as it has columns.
     pub(crate) factors: &'a [f32],
     pub(crate) low: f32,
     pub(crate) high: f32,
@@ -114,9 +125,9 @@ pub(crate) struct DepthwiseRow<'a, X, W, B> {
 /// Integer products: of rows widened to 16 bits, or of bytes as they are.
 #[derive(Clone, Copy)]
 pub(crate) enum Bytes {
-    Wide(Tile<i16, i16, i32>),
+    Wide(Tile<i16, i16, i32>, Option<Strip<i16>>),
     #[allow(dead_code, reason = "used by kernels of other processors")]
-    Narrow(Tile<i8, i8, i32>),
+    Narrow(Tile<i8, i8, i32>, Option<Strip<i8>>),
 }
 
 /// Bytes from two tensors of bytes with these zero points, one after the other.
@@ -131,6 +142,7 @@ pub(crate) struct Kernels {
     pub(crate) bytes: Bytes,
     pub(crate) real_shape: Shape,
     pub(crate) reals: Tile<f32, f32, f32>,
+    pub(crate) real_strip: Option<RealStrip>,
     /// Bytes from a tile of sums.
     pub(crate) requantise: unsafe fn(&[i32], &Finish<'_>, &mut [i8]),
     /// Places of two 16-bit values widened from bytes.

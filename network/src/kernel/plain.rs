@@ -7,9 +7,10 @@ use super::{Bytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum};
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: Shape { rows: 4, columns: 8, depth: 2 },
-    bytes: Bytes::Wide(tile::<i16, i32, 4, 8, 2>),
+    bytes: Bytes::Wide(tile::<i16, i32, 4, 8, 2>, None),
     real_shape: Shape { rows: 4, columns: 8, depth: 1 },
     reals: tile::<f32, f32, 4, 8, 1>,
+    real_strip: None,
     requantise,
     widen,
     pack_depthwise,
@@ -84,9 +85,9 @@ fn tile<F: Factor<S>, S: Copy, const ROWS: usize, const COLUMNS: usize, const DE
 
 #[inline(always)]
 pub(super) fn requantise(sums: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
-    let Finish { width, rows, factors, low, high, zero, stride } = *finish;
+    let Finish { width, rows, columns, factors, low, high, zero, stride } = *finish;
     for row in 0..rows {
-        let out = &mut out[row * stride..][..factors.len()];
+        let out = &mut out[row * stride..][..columns];
         for ((out, &sum), &factor) in out.iter_mut().zip(&sums[row * width..]).zip(factors) {
             *out = (round(sum as f32 * factor, low, high) + i32::from(zero)) as i8;
         }
@@ -96,9 +97,9 @@ pub(super) fn requantise(sums: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
 /// `out = clamp(x · factor)`, row by row as [`requantise`].
 #[inline(always)]
 pub(super) fn clamp(values: &[f32], finish: &Finish<'_>, out: &mut [f32]) {
-    let Finish { width, rows, factors, low, high, stride, .. } = *finish;
+    let Finish { width, rows, columns, factors, low, high, stride, .. } = *finish;
     for row in 0..rows {
-        let out = &mut out[row * stride..][..factors.len()];
+        let out = &mut out[row * stride..][..columns];
         for ((out, &value), &factor) in out.iter_mut().zip(&values[row * width..]).zip(factors) {
             *out = clamped(value * factor, low, high);
         }
