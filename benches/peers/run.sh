@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# shelfwatch against ONNX Runtime on this machine: `benches/peers/run.sh`, options as `benches/peers/run.sh --help` tells.
+# Times shelfwatch against ONNX Runtime on this machine; options: `benches/peers/run.sh --help`.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

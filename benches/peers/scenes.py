@@ -1,4 +1,4 @@
-"""Pictures without any download: smooth random scenes, the same on every machine."""
+"""Pictures without any download: smooth random scenes from fixed seeds."""
 
 import cv2
 import numpy as np
