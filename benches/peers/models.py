@@ -23,6 +23,7 @@ SIZE = 224
 CLASSES = 1000
 OPSET = 17
 SAMPLES = 4  # scenes that the weights are scaled by
+BRANCH = 0.3  # what a block adds to its input; more, and networks of drawn weights enlarge every rounding
 CALIBRATION = 32  # scenes that the int8 ranges are taken from
 onnxruntime.set_default_logger_severity(3)
 
@@ -66,7 +67,7 @@ class Graph:
         self.nodes.append(node)
         return output
 
-    def weighted(self, kind, tensor, shape, output=None, **attributes):
+    def weighted(self, kind, tensor, shape, output=None, gain=1.0, **attributes):
         """A Conv or Gemm of drawn weights, scaled by what it gives on the samples."""
         fan_in = int(np.prod(shape[1:]))
         weight = self.rng.normal(0, np.sqrt(2 / fan_in), shape).astype(np.float32)
@@ -78,18 +79,18 @@ class Graph:
         few = given.size // given.shape[1] < 64
         mean = np.zeros_like(bias) if few else given.mean(axes)
         deviation = np.full_like(bias, given.std()) if few else given.std(axes)
-        deviation = np.maximum(deviation, 1e-3)
-        drawn = self.rng.normal(0, 0.2, bias.shape).astype(np.float32)
+        deviation = np.maximum(deviation, 1e-3) / np.float32(gain)
+        drawn = self.rng.normal(0, 0.2 * gain, bias.shape).astype(np.float32)
         self.weights[f"{output}.0"] = weight / deviation.reshape(-1, *[1] * (weight.ndim - 1))
         self.weights[f"{output}.1"] = drawn - mean / deviation
         self.values[output] = self.evaluate(self.nodes[-1])
         return output
 
-    def conv(self, tensor, out, kernel, stride=1, groups=1):
+    def conv(self, tensor, out, kernel, stride=1, groups=1, gain=1.0):
         shape = (out, self.channels(tensor) // groups, kernel, kernel)
         return self.weighted(
             "Conv", tensor, shape, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[kernel // 2] * 4,
-            group=groups,
+            group=groups, gain=gain,
         )
 
     def depthwise(self, tensor, kernel, stride):
@@ -118,8 +119,9 @@ class Graph:
         if inner != self.channels(tensor):
             x = activation(self.conv(x, inner, 1))
         x = activation(self.depthwise(x, kernel, stride))
-        x = self.conv(self.squeeze(x) if squeeze else x, out, 1)
-        return self.add("Add", [tensor, x]) if stride == 1 and out == self.channels(tensor) else x
+        kept = stride == 1 and out == self.channels(tensor)
+        x = self.conv(self.squeeze(x) if squeeze else x, out, 1, gain=BRANCH if kept else 1.0)
+        return self.add("Add", [tensor, x]) if kept else x
 
     def head(self, tensor, hidden=None):
         """Pooling, a hidden layer where the network has one, and the logits."""
@@ -191,7 +193,7 @@ def resnet18(g):
     x = g.relu(g.conv("input", 64, 7, 2))
     x = g.add("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     for out, stride in [(64, 1), (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1)]:
-        y = g.conv(g.relu(g.conv(x, out, 3, stride)), out, 3)
+        y = g.conv(g.relu(g.conv(x, out, 3, stride)), out, 3, gain=BRANCH)
         x = g.relu(g.add("Add", [y, x if out == g.channels(x) else g.conv(x, out, 1, stride)]))
     return g.head(x)
 

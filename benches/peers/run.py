@@ -21,6 +21,7 @@ import scenes
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 COMPARED = 8  # scenes that both are compared on
+ALIKE = 0.9  # correlation of logits below which it is not the same network
 
 
 def lines(command):
@@ -51,13 +52,17 @@ def agreement(pace, model):
 
 
 def compare(ours, peer):
-    """How many scenes are the same class, and the largest difference relative to the largest value."""
-    result = {"same": 0, "of": len(ours)}
+    """Scenes of one class, the least correlation of logits, and the largest difference by the largest value."""
+    result = {}
     for role in ("feature", "logits"):
         a, b = (np.array([seen[role] for seen in side]) for side in (ours, peer))
         result[role] = float(np.abs(a - b).max() / np.abs(b).max())
-    result["same"] = int((a.argmax(1) == b.argmax(1)).sum())
-    return result
+    same = int((a.argmax(1) == b.argmax(1)).sum())
+    return {"same": same, "of": len(ours), "correlation": min(map(correlation, a, b)), **result}
+
+
+def correlation(a, b):
+    return float(np.corrcoef(a, b)[0, 1])
 
 
 def files(arguments):
@@ -71,13 +76,16 @@ def files(arguments):
 
 def measure(arguments):
     """One result for each network and number of threads."""
-    print("same class; largest difference of features and of logits against the largest value:")
-    print("to ONNX Runtime as it is timed | without its optimisations")
+    print("agreement: same class, correlation of logits, largest difference of features and of logits by the largest")
+    print("value; with ONNX Runtime as it is timed | without its optimisations")
     print(f"{'network':36} {'threads':>7} {'ours ms':>8} {'ORT ms':>8} {'ratio':>6} {'quartiles':>11}   agreement")
     taken = []
     for name, file in files(arguments).items():
         agreed = agreement(arguments.pace, file)
-        both = " | ".join(f"{a['same']}/{a['of']} {a['feature']:.0e} {a['logits']:.0e}" for a in agreed.values())
+        if not agreed["exact"]["correlation"] > ALIKE:
+            raise SystemExit(f"{name}: both do not compute the same ({agreed['exact']}); its times would say nothing")
+        words = "{same}/{of} {correlation:.3f} {feature:.0e} {logits:.0e}"
+        both = " | ".join(words.format(**against) for against in agreed.values())
         for threads in [int(number) for number in arguments.threads.split(",")]:
             # One thread is what pace takes without being asked.
             asked = ["--threads", threads] if threads > 1 else []
