@@ -4,7 +4,10 @@
 use shelfwatch_core::{Judgement, Shelf, predicted};
 use thiserror::Error;
 
-use crate::backbone::{Activations, Backbone, BackboneError, TapChoice};
+#[cfg(feature = "onnx")]
+use crate::backbone::TapChoice;
+use crate::backbone::{Activations, Backbone, BackboneError};
+#[cfg(feature = "onnx")]
 use crate::digest::sha256;
 use crate::frame::Frame;
 use crate::preprocess::{Preprocess, PreprocessError, Recipe, RecipeError};
@@ -30,6 +33,11 @@ pub enum DetectorError {
     /// The backbone gives vectors of other lengths than the shelf was fitted with.
     #[error("the backbone's feature, logits or map have another shape than the shelf says; fit the shelf again")]
     Shape,
+    /// The program has no reader of ONNX files, and the shelf's network needs one.
+    #[error(
+        "this program has no reader of ONNX files, and the shelf's network was not made ready without one; install the program with feature `onnx`, or fit with a network that `inspect --graph` shows to run without tract"
+    )]
+    NoReader,
     /// Another ONNX file than the shelf was fitted with.
     #[error("the ONNX file is not the one this shelf was fitted with (SHA-256 differs); use that file or fit again")]
     OtherBackbone,
@@ -46,8 +54,18 @@ impl Frontend {
     ///
     /// # Errors
     /// [`DetectorError::Backbone`].
+    #[cfg(feature = "onnx")]
     pub fn new(onnx: &[u8], choice: &TapChoice, recipe: &Recipe) -> Result<Self, DetectorError> {
         let backbone = Backbone::load(onnx, choice, Some(recipe.shape()))?;
+        Ok(Self { preprocess: Preprocess::new(recipe), backbone })
+    }
+
+    /// Takes a network that was made ready for images of this recipe.
+    fn of_program(program: &[u8], recipe: &Recipe) -> Result<Self, DetectorError> {
+        let backbone = Backbone::from_program(program)?;
+        if backbone.input_shape() != recipe.shape() {
+            return Err(DetectorError::Shape);
+        }
         Ok(Self { preprocess: Preprocess::new(recipe), backbone })
     }
 
@@ -131,11 +149,28 @@ pub struct Detector<'a> {
 }
 
 impl<'a> Detector<'a> {
-    /// Loads the backbone in the shelf, or `onnx` where it is given, and checks that it is the one fitted with.
+    /// Takes the network in the shelf as it was made ready for devices; else reads the ONNX file in the shelf, or `onnx`
+    /// where it is given, and checks that it is the one fitted with.
     ///
     /// # Errors
     /// [`DetectorError`]: no backbone, another backbone, or one that does not run here.
     pub fn new(shelf: Shelf<'a>, onnx: Option<&[u8]>) -> Result<Self, DetectorError> {
+        if let Some(program) = shelf.program().filter(|p| onnx.is_none() && Backbone::reads_program(p)) {
+            let recipe = Recipe::from_toml(shelf.header().recipe)?;
+            return Self::checked(shelf, Frontend::of_program(program, &recipe)?);
+        }
+        #[cfg(feature = "onnx")]
+        return Self::from_onnx(shelf, onnx);
+        #[cfg(not(feature = "onnx"))]
+        Err(DetectorError::NoReader)
+    }
+
+    /// As [`Detector::new`], but reads the ONNX file in any case; only then the classifier's weights are known.
+    ///
+    /// # Errors
+    /// As [`Detector::new`].
+    #[cfg(feature = "onnx")]
+    pub fn from_onnx(shelf: Shelf<'a>, onnx: Option<&[u8]>) -> Result<Self, DetectorError> {
         let onnx = onnx.or_else(|| shelf.backbone()).ok_or(DetectorError::Detached)?;
         let facts = shelf.header().backbone;
         if sha256(onnx) != facts.sha256 {
@@ -147,7 +182,11 @@ impl<'a> Detector<'a> {
             logits: facts.logits.map(str::to_owned),
             map: facts.map.map(str::to_owned),
         };
-        let frontend = Frontend::new(onnx, &choice, &recipe)?;
+        Self::checked(shelf, Frontend::new(onnx, &choice, &recipe)?)
+    }
+
+    /// Refuses a network that gives other vectors than the shelf says.
+    fn checked(shelf: Shelf<'a>, frontend: Frontend) -> Result<Self, DetectorError> {
         let (dims, backbone) = (shelf.header().dims, frontend.backbone());
         let map = backbone.map_shape().map(|[_, rows, columns]| [rows as u32, columns as u32]);
         if (dims.feature as usize, dims.classes as usize, dims.map) != (backbone.dim(), backbone.classes(), map) {

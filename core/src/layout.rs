@@ -62,11 +62,13 @@ pub enum SectionKind {
     Signature = 19,
     /// What the device's processor must have: a name a line.
     Needs = 20,
+    /// The network made ready, so that no ONNX file has to be read.
+    Program = 21,
 }
 
 impl SectionKind {
     /// Every kind, in the order of the file.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Header,
         Self::Centre,
         Self::Basis,
@@ -87,6 +89,7 @@ impl SectionKind {
         Self::Golden,
         Self::Signature,
         Self::Needs,
+        Self::Program,
     ];
 
     /// The kind with that number, or `None` for one that a later version may have added.
@@ -117,6 +120,7 @@ impl SectionKind {
             Self::Golden => "golden",
             Self::Signature => "signature",
             Self::Needs => "needs",
+            Self::Program => "program",
         }
     }
 }

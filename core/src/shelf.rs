@@ -178,6 +178,11 @@ impl<'a> Shelf<'a> {
         self.sections.find(SectionKind::Backbone).ok().flatten()
     }
 
+    /// The network made ready, where it needs no ONNX file; the library says what is in it.
+    pub fn program(&self) -> Option<&'a [u8]> {
+        self.sections.find(SectionKind::Program).ok().flatten()
+    }
+
     /// Every section with its bytes, in the order of the file.
     pub fn sections(&self) -> impl Iterator<Item = (SectionKind, &'a [u8])> + use<'a> {
         self.sections.iter()

@@ -128,6 +128,9 @@ pub enum BackboneError {
         /// The tensor.
         name: String,
     },
+    /// A program of the network cannot be used, or its input is not that of the program.
+    #[error("the network program is not usable: {0}; fit the shelf again with this version")]
+    Program(String),
     /// The inference engine refused the graph.
     #[error(
         "the inference engine cannot {doing} the network: {why}; simplify the export (fixed input size, one image) or try another opset"

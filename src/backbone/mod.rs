@@ -1,47 +1,66 @@
 //! A trained image classifier run for its penultimate feature, its logits and its feature map.
 //! Refuses files that are no ONNX network of one image input, and frames of another size or type.
 
+#[cfg(feature = "onnx")]
 mod candidates;
+#[cfg(feature = "onnx")]
+mod declaration;
+#[cfg(feature = "onnx")]
 mod engine;
+#[cfg(feature = "onnx")]
+mod engine_runner;
 mod error;
+#[cfg(feature = "onnx")]
 mod fake_quant;
 mod head;
 mod input_spec;
+#[cfg(feature = "onnx")]
+mod last_layer;
+#[cfg(feature = "onnx")]
 mod lowering;
+mod names;
+#[cfg(feature = "onnx")]
 mod network;
+#[cfg(feature = "onnx")]
 mod node;
+#[cfg(feature = "onnx")]
+mod onnx;
+#[cfg(feature = "onnx")]
 mod program;
+#[cfg(feature = "onnx")]
 mod quantised;
+#[cfg(feature = "onnx")]
 mod requant;
 mod runner;
+mod stored;
+#[cfg(feature = "onnx")]
 mod taps;
+#[cfg(feature = "onnx")]
 mod tensor;
+#[cfg(feature = "onnx")]
 mod wiring;
 
 use std::sync::Arc;
 
+#[cfg(feature = "onnx")]
 pub use candidates::{Candidate, Candidates, Role, inspect};
 pub use error::BackboneError;
 pub use head::Head;
 pub use input_spec::{InputSpec, Layout, PixelType};
-pub use network::{TapChoice, Taps};
+pub use names::{TapChoice, Taps};
+#[cfg(feature = "onnx")]
+pub use onnx::program;
 pub use runner::NodeTime;
 
 use crate::preprocess::Pixels;
-use lowering::Source;
-use network::Network;
 use runner::{Plan, Runner};
+use stored::Facts;
 
 /// What a fork shares with the original.
 struct Shared {
     plan: Plan,
-    spec: InputSpec,
-    shape: [usize; 4],
-    taps: Taps,
+    facts: Facts,
     head: Option<Head>,
-    dim: usize,
-    classes: usize,
-    map_shape: Option<[usize; 3]>,
 }
 
 /// One network, optimised, with the state of one thread.
@@ -54,8 +73,8 @@ pub struct Backbone {
 impl std::fmt::Debug for Backbone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Backbone")
-            .field("input", &self.shared.spec)
-            .field("taps", &self.shared.taps)
+            .field("input", &self.shared.facts.spec)
+            .field("taps", &self.shared.facts.taps)
             .finish_non_exhaustive()
     }
 }
@@ -72,64 +91,12 @@ pub struct Activations<'a> {
 }
 
 impl Backbone {
-    /// Reads an ONNX file, finds the taps and optimises the network for one image.
-    ///
-    /// `input_shape` is the shape of one image as it will arrive (N=1, in the order of the file's own
-    /// input). It fixes extents that the file leaves open and is compared with those that it fixes;
-    /// `None` takes the file's own.
-    ///
-    /// # Errors
-    /// Every way in which the file can be no such network; each names the object and the remedy.
-    pub fn load(onnx: &[u8], choice: &TapChoice, input_shape: Option<[usize; 4]>) -> Result<Backbone, BackboneError> {
-        let network = Network::read(onnx, |_| input_shape)?;
-        let plan = network.plan(choice)?;
-        let model = network.tapped(&plan)?;
-        let graph = model.graph.clone().ok_or(BackboneError::Empty("graph"))?;
-        let (spec, facts, activations) = (&network.spec, &network.facts, &network.rewritten.activations);
-        let (ready, shapes) = runner::plan(model, &Source { graph: &graph, spec, facts, activations })?;
-        let mut shapes = shapes.into_iter();
-        let mut next = |role: &'static str, name: &str| {
-            shapes.next().filter(|s| s.first() == Some(&1) && s.iter().all(|&d| d > 0)).ok_or_else(|| {
-                BackboneError::Role {
-                    role,
-                    name: name.to_owned(),
-                    what: "it is not one vector per image (a batch that cannot be made 1)".to_owned(),
-                }
-            })
-        };
-        let taps = plan.taps;
-        let dim = next("feature", &taps.feature)?.iter().product();
-        let classes = taps.logits.as_ref().map_or(Ok(0), |l| next("logits", l).map(|s| s.iter().product()))?;
-        let map_shape = match &taps.map {
-            Some(name) => {
-                let shape = next("map", name)?;
-                let [1, d, h, w] = shape[..] else {
-                    return Err(BackboneError::Role {
-                        role: "map",
-                        name: name.clone(),
-                        what: format!("its shape is {shape:?}"),
-                    });
-                };
-                Some([d, h, w])
-            }
-            None => None,
-        };
-        let head = plan.head.filter(|h| h.dim == dim && h.classes == classes);
-        let shared = Arc::new(Shared {
-            plan: ready,
-            spec: network.spec,
-            shape: network.shape,
-            taps,
-            head,
-            dim,
-            classes,
-            map_shape,
-        });
-        Backbone::start(shared)
+    fn ready(plan: Plan, facts: Facts, head: Option<Head>) -> Result<Backbone, BackboneError> {
+        Backbone::start(Arc::new(Shared { plan, facts, head }))
     }
 
     fn start(shared: Arc<Shared>) -> Result<Backbone, BackboneError> {
-        let runner = Runner::new(&shared.plan, shared.spec.dtype, shared.shape)?;
+        let runner = Runner::new(&shared.plan, shared.facts.spec.dtype, shared.facts.shape)?;
         Ok(Backbone { shared, runner })
     }
 
@@ -148,15 +115,15 @@ impl Backbone {
     pub fn run(&mut self, input: &Pixels) -> Result<Activations<'_>, BackboneError> {
         self.check(input)?;
         self.runner.run(input)?;
-        let shared = &self.shared;
+        let taps = &self.shared.facts.taps;
         let feature = self.runner.output(0)?;
-        let logits = if shared.taps.logits.is_some() { self.runner.output(1)? } else { &[] };
-        let map = match shared.taps.map {
-            Some(_) => Some(self.runner.output(1 + usize::from(shared.taps.logits.is_some()))?),
+        let logits = if taps.logits.is_some() { self.runner.output(1)? } else { &[] };
+        let map = match taps.map {
+            Some(_) => Some(self.runner.output(1 + usize::from(taps.logits.is_some()))?),
             None => None,
         };
         for (role, name, values) in
-            [("feature", Some(&shared.taps.feature), feature), ("logits", shared.taps.logits.as_ref(), logits)]
+            [("feature", Some(&taps.feature), feature), ("logits", taps.logits.as_ref(), logits)]
         {
             if let Some(name) = name.filter(|_| values.iter().any(|v| !v.is_finite())) {
                 return Err(BackboneError::NotFinite { role, name: name.clone() });
@@ -167,7 +134,7 @@ impl Backbone {
 
     /// Refuses pixels of another type or number than the input's.
     fn check(&self, pixels: &Pixels) -> Result<(), BackboneError> {
-        let Shared { spec, shape, .. } = &*self.shared;
+        let Facts { spec, shape, .. } = &self.shared.facts;
         let expected: usize = shape.iter().product();
         let (found, kind) = match pixels {
             Pixels::F32(values) => (values.len(), PixelType::F32),
@@ -191,8 +158,8 @@ impl Backbone {
     /// # Errors
     /// As [`Backbone::run`].
     pub fn profile(&mut self, runs: u32) -> Result<Vec<NodeTime>, BackboneError> {
-        let count = self.shared.shape.iter().product();
-        let grey = match self.shared.spec.dtype {
+        let count = self.shared.facts.shape.iter().product();
+        let grey = match self.shared.facts.spec.dtype {
             PixelType::F32 => Pixels::F32(vec![0.5; count]),
             PixelType::U8 => Pixels::U8(vec![128; count]),
         };
@@ -202,36 +169,37 @@ impl Backbone {
 
     /// The tensors that are read.
     pub fn taps(&self) -> &Taps {
-        &self.shared.taps
+        &self.shared.facts.taps
     }
 
-    /// The classifier's weights and bias, where they are an affine map of the feature.
+    /// The classifier's weights and bias, where they are an affine map of the feature and the network was read from
+    /// its own file.
     pub fn head(&self) -> Option<&Head> {
         self.shared.head.as_ref()
     }
 
     /// D, the feature's length.
     pub fn dim(&self) -> usize {
-        self.shared.dim
+        self.shared.facts.dim
     }
 
     /// C, the number of logits; 0 where there are none.
     pub fn classes(&self) -> usize {
-        self.shared.classes
+        self.shared.facts.classes
     }
 
     /// D, H, W of the feature map, where there is one.
     pub fn map_shape(&self) -> Option<[usize; 3]> {
-        self.shared.map_shape
+        self.shared.facts.map_shape
     }
 
     /// The input as the file declares it.
     pub fn input(&self) -> &InputSpec {
-        &self.shared.spec
+        &self.shared.facts.spec
     }
 
     /// The shape of one image: four extents, the first of them 1.
     pub fn input_shape(&self) -> [usize; 4] {
-        self.shared.shape
+        self.shared.facts.shape
     }
 }

@@ -3,41 +3,21 @@
 use std::collections::HashMap;
 
 use prost::Message;
-use serde::Serialize;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{GraphProto, ModelProto};
 
+use super::declaration;
 use super::engine::{self, Fact};
 use super::error::BackboneError;
-use super::head::{self, Head};
-use super::input_spec::{self, InputSpec};
+use super::head::Head;
+use super::input_spec::InputSpec;
+use super::last_layer;
+use super::names::{TapChoice, Taps};
 use super::node;
 use super::quantised::{self, Rewritten};
 use super::taps::{Map, Search, known};
 use super::tensor::{Constant, volume};
 use super::wiring::{self, Wiring};
-
-/// Tensor names to use instead of those that are found; `None` finds them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct TapChoice {
-    /// The penultimate feature.
-    pub feature: Option<String>,
-    /// Pre-softmax class scores.
-    pub logits: Option<String>,
-    /// The feature map before global average pooling.
-    pub map: Option<String>,
-}
-
-/// The tensors that are read from the network, by name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Taps {
-    /// The penultimate feature.
-    pub feature: String,
-    /// Pre-softmax class scores; `None` for an embedding network.
-    pub logits: Option<String>,
-    /// The map whose spatial mean is exactly the feature; `None` where there is none.
-    pub map: Option<String>,
-}
 
 /// A network in float, for one image.
 pub(super) struct Network {
@@ -70,7 +50,7 @@ impl Network {
         let graph = wiring::tidy(&mut model)?;
         let spec = InputSpec::read(graph)?;
         let shape = spec.pin(size(&spec))?;
-        input_spec::write(graph, &spec, shape);
+        declaration::write(graph, &spec, shape);
         let rewritten = quantised::rewrite(graph)?;
         if let Some(outside) = graph.initializer.iter().find(|t| t.data_location == Some(1)) {
             return Err(BackboneError::ExternalData(outside.name.clone()));
@@ -114,7 +94,7 @@ impl Network {
         let head = found
             .as_ref()
             .filter(|f| automatic && !f.pooled && logits.as_ref() == Some(&f.logits))
-            .and_then(|f| head::read(&self.model, &wiring, f, &self.rewritten));
+            .and_then(|f| last_layer::read(&self.model, &wiring, f, &self.rewritten));
         let pooled = automatic && found.as_ref().is_some_and(|f| f.pooled);
         let map = match &choice.map {
             Some(name) => Some(self.chosen_map(name, &feature)?),

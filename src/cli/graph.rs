@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use shelfwatch::backbone::{Backbone, NodeTime};
+use shelfwatch::backbone::NodeTime;
+#[cfg(feature = "onnx")]
+use shelfwatch::backbone::{Backbone, TapChoice};
 use shelfwatch::detector::Detector;
 use shelfwatch_core::Shelf;
 
@@ -14,8 +16,14 @@ use super::table::Table;
 const RUNS: u32 = 20;
 
 /// Times of the nodes of an ONNX file.
+#[cfg(feature = "onnx")]
 pub(super) fn of_onnx(onnx: &[u8]) -> Result<Vec<NodeTime>> {
-    Ok(Backbone::load(onnx, &Default::default(), None)?.profile(RUNS)?)
+    Ok(Backbone::load(onnx, &TapChoice::default(), None)?.profile(RUNS)?)
+}
+
+#[cfg(not(feature = "onnx"))]
+pub(super) fn of_onnx(_: &[u8]) -> Result<Vec<NodeTime>> {
+    anyhow::bail!("it is no shelf, and this program reads no other files")
 }
 
 /// Times of the nodes of a shelf's network.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
+#[cfg(feature = "onnx")]
 use shelfwatch::backbone::{self, Candidates};
 use shelfwatch::digest::hexadecimal;
 use shelfwatch::shelf::signer;
@@ -48,9 +49,7 @@ impl Inspect {
         } else if bytes.starts_with(b"SHELFST") {
             statistics(&self.file, &bytes)?
         } else {
-            let found = backbone::inspect(&bytes, None)
-                .with_context(|| format!("{} is no shelf or statistics file, and as ONNX", self.file.display()))?;
-            (onnx_text(&self.file, &found), serde_json::to_value(&found)?)
+            onnx(&self.file, &bytes)?
         };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&json)?);
@@ -70,6 +69,19 @@ impl Inspect {
         let nodes = nodes.with_context(named)?;
         Ok((graph::text(&nodes), graph::json(&nodes)))
     }
+}
+
+/// What of an ONNX file may serve as what.
+#[cfg(feature = "onnx")]
+fn onnx(path: &Path, bytes: &[u8]) -> Result<(String, Value)> {
+    let found = backbone::inspect(bytes, None)
+        .with_context(|| format!("{} is no shelf or statistics file, and as ONNX", path.display()))?;
+    Ok((onnx_text(path, &found), serde_json::to_value(&found)?))
+}
+
+#[cfg(not(feature = "onnx"))]
+fn onnx(path: &Path, _: &[u8]) -> Result<(String, Value)> {
+    anyhow::bail!("{} is no shelf, and this program reads no other files; inspect it on a PC", path.display())
 }
 
 /// The mathematics that reads them is not in a program for devices.
@@ -124,6 +136,7 @@ fn matrix_text(kind: SectionKind, bytes: &[u8]) -> Option<String> {
             | S::Golden
             | S::Signature
             | S::Needs
+            | S::Program
     );
     let matrix = Matrix::parse(bytes).filter(|_| is_matrix)?;
     let mut text = format!("{} × {}", matrix.rows(), matrix.columns());
@@ -258,6 +271,7 @@ fn shelf_json(bytes: &[u8], shelf: &Shelf<'_>) -> Value {
     })
 }
 
+#[cfg(feature = "onnx")]
 fn onnx_text(path: &Path, found: &Candidates) -> String {
     let mut text = format!(
         "{}: ONNX network by {}, opset {}, {} nodes{}\n  input        {} {} {}\n",

@@ -2,7 +2,8 @@
 
 use shelfwatch_core::{BackboneFacts, Dims, Evidence, Header, MAX_TERMS, OperatingPoint, SectionKind, Term};
 
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, TapChoice, program};
+use crate::detector::DetectorError;
 use crate::fit::error::FitError;
 use crate::fit::sections::{Layout, Precisions};
 use crate::shelf::{Sections, calibration_section, golden_section};
@@ -54,6 +55,13 @@ impl Draft<'_> {
         self.assemble(precisions, calibrated, self.evidence)
     }
 
+    /// The network made ready for devices, where it needs no inference engine.
+    fn program(&self) -> Result<Option<Vec<u8>>, FitError> {
+        let taps = self.backbone.taps().clone();
+        let choice = TapChoice { feature: Some(taps.feature), logits: taps.logits, map: taps.map };
+        Ok(program(self.onnx, &choice, Some(self.backbone.input_shape())).map_err(DetectorError::Backbone)?)
+    }
+
     fn assemble(
         &self,
         precisions: Precisions,
@@ -94,6 +102,9 @@ impl Draft<'_> {
         sections.push(SectionKind::Calibration, calibration_section(calibrated.scores));
         if calibrated.with_backbone {
             sections.push(SectionKind::Backbone, self.onnx.to_vec());
+            if let Some(program) = self.program()? {
+                sections.push(SectionKind::Program, program);
+            }
         }
         let golden = calibrated.golden.iter().map(|(file, score)| (file.as_slice(), *score));
         sections.push(SectionKind::Golden, golden_section(golden));

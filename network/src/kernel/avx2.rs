@@ -257,7 +257,7 @@ fn strip_real(
     assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
     // SAFETY: asserted above.
     unsafe {
-        panels!(operands.rows, strip_real_panel(operands, bias.as_ptr(), bounds, [columns, stride], out.as_mut_ptr()))
+        panels!(operands.rows, strip_real_panel(operands, bias.as_ptr(), bounds, [columns, stride], out.as_mut_ptr()));
     }
 }
 

@@ -67,7 +67,7 @@ impl Eval {
         let bytes = inputs::file(&self.shelf)?;
         let shelf = Shelf::parse(&bytes).with_context(|| self.shelf.display().to_string())?;
         let onnx = self.backbone.as_deref().map(inputs::file).transpose()?;
-        let detector = Detector::new(shelf.clone(), onnx.as_deref())?;
+        let detector = Detector::from_onnx(shelf.clone(), onnx.as_deref())?;
         let names: Vec<&str> = self.ood.iter().map(|(name, _)| name.as_str()).collect();
         if let Some((_, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
             bail!("two sets of strangers are named `{name}`; give each a name of its own");
