@@ -119,6 +119,11 @@ fn fault(program: &Program, step: &Step, made: &[bool]) -> Option<&'static str> 
                 .or(bounds)
                 .or(windows(&pool.window, a, output, false))
         }
+        (Op::Fill { before }, [a]) => {
+            let alike = a.element == output.element && a.order == Order::Pixels && output.order == Order::Pixels;
+            let fits_in = before.checked_add(a.channels).is_some_and(|end| end <= output.channels);
+            fits(alike && fits_in && (a.rows, a.columns) == (output.rows, output.columns))
+        }
         (Op::Join, [first, ..]) => {
             let alike = |t: &&Tensor| {
                 t.element == output.element

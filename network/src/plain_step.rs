@@ -78,6 +78,7 @@ pub(crate) fn bytes_to_bytes<'a>(
                     requantise(context, sums, factor, pool.bounds, out);
                 });
             }
+            Op::Fill { before } => fill(context, *before, input, zeros[0], out),
             Op::Join => join(context, part, out),
             _ => unreachable!("checked with the program"),
         }
@@ -176,6 +177,7 @@ pub(crate) fn reals_to_reals<'a>(context: &Context<'_>, op: &Op, part: impl Fn(u
         Op::Curve(curve) => out.iter_mut().zip(input).for_each(|(out, &x)| *out = curve.at(x)),
         Op::Max(window) => pool::max_reals(window, [from, output], input, out),
         Op::Mean { factor, .. } => pool::mean_reals(*factor, input, out),
+        Op::Fill { before } => fill(context, *before, input, 0.0, out),
         Op::Join => join(context, part, out),
         _ => unreachable!("checked with the program"),
     }
@@ -192,6 +194,15 @@ fn turn<X: Copy, Y>(values: &[X], width: usize, out: &mut [Y], convert: impl Fn(
     for (column, out) in out.chunks_exact_mut(rows).enumerate() {
         let values = values[column..].iter().step_by(width);
         out.iter_mut().zip(values).for_each(|(out, &value)| *out = convert(value));
+    }
+}
+
+/// The channels of each pixel within more of them.
+fn fill<T: Copy>(context: &Context<'_>, before: u32, input: &[T], zero: T, out: &mut [T]) {
+    let (channels, first) = (context.input.channels as usize, before as usize);
+    for (out, values) in out.chunks_exact_mut(context.output.channels as usize).zip(input.chunks_exact(channels)) {
+        out.fill(zero);
+        out[first..first + channels].copy_from_slice(values);
     }
 }
 

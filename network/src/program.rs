@@ -142,6 +142,11 @@ pub enum Op {
     },
     /// Mean over a window, `factor · Σ q`, padding counted as 0: bytes or reals, from bytes.
     Average(Pool),
+    /// More channels, zeros, of which so many stand before those that are there. Bytes with one zero point, or reals.
+    Fill {
+        /// Zero channels before the first.
+        before: u32,
+    },
     /// Channels of several tensors of one height and width, one behind the other. Bytes with one zero point, or reals.
     Join,
 }
@@ -164,6 +169,7 @@ impl Op {
             Op::Max(_) => "max",
             Op::Mean { .. } => "mean",
             Op::Average(_) => "average",
+            Op::Fill { .. } => "fill",
             Op::Join => "join",
         }
     }

@@ -253,6 +253,11 @@ proptest! {
             let program = around(Op::Mean { factor, bounds: Bounds::NONE }, &inputs[..1], real);
             let exact: Vec<f32> = sums.iter().map(|&s| s * factor).collect();
             prop_assert_eq!(&run(&program, cpu, &both[..1]), &exact);
+            let wider = tensor([height, width, channels + 5], inputs[0].0.element);
+            let program = around(Op::Fill { before: 2 }, &inputs[..1], wider);
+            let expected: Vec<f32> =
+                reals[0].chunks(channels).flat_map(|p| [&[0.0; 2], p, &[0.0; 3]].concat()).collect();
+            prop_assert_eq!(&run(&program, cpu, &both[..1]), &expected);
             let alike = [inputs[0], inputs[0]];
             let joined = tensor([height, width, 2 * channels], inputs[0].0.element);
             let program = around(Op::Join, &alike, joined);

@@ -8,7 +8,7 @@ use tract_onnx::pb::NodeProto;
 use super::super::engine::Fact;
 use super::super::tensor::{Constant, integers};
 use super::value::{Form, Kind, Scaled, Shape, Value};
-use super::values::{constant, input};
+use super::values::{constant, input, kept};
 use super::{Lowering, node, plain};
 
 /// Largest extent of a window.
@@ -189,14 +189,7 @@ fn pooling(lowering: &Lowering<'_>, from: &NodeProto, shape: &Shape) -> Option<(
 pub(super) fn greatest(lowering: &mut Lowering<'_>, from: &NodeProto, at: usize) -> Option<Value> {
     let value = input(lowering, from, 0, at)?;
     let (window, shape) = pooling(lowering, from, &value.shape)?;
-    let builder = &mut lowering.segments[at].builder;
-    let kind = if let Kind::Bytes(part) = &value.kind {
-        let tensor = builder.step_like(&from.name, Op::Max(window), vec![part.tensor], &shape);
-        Kind::Bytes(Scaled { tensor, ..*part })
-    } else {
-        let input = builder.reals(&from.name, &value)?;
-        Kind::Reals(builder.real_step(&from.name, Op::Max(window), vec![input], &shape))
-    };
+    let kind = kept(lowering, from, &value, at, Op::Max(window), &shape)?;
     Some(Value { shape, kind })
 }
 

@@ -6,6 +6,7 @@
 
 mod builder;
 mod layers;
+mod moves;
 mod segment;
 mod value;
 mod values;

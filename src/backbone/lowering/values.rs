@@ -10,8 +10,8 @@ use super::super::fake_quant::FAKE_QUANT;
 use super::super::requant::REQUANT;
 use super::super::tensor::Constant;
 use super::builder::table;
-use super::value::{Form, Kind, Scaled, Shape, Value, within};
-use super::{Lowering, layers, node, plain};
+use super::value::{Kind, Scaled, Shape, Value, within};
+use super::{Lowering, layers, moves, node, plain};
 
 /// The value of a node in segment `at`; `None` leaves the node to the inference engine.
 pub(super) fn make<'g>(lowering: &mut Lowering<'g>, from: &'g NodeProto, at: usize) -> Option<Value> {
@@ -28,10 +28,12 @@ pub(super) fn make<'g>(lowering: &mut Lowering<'g>, from: &'g NodeProto, at: usi
         "GlobalAveragePool" | "ReduceMean" => layers::mean(lowering, from, at),
         "Add" => sum(lowering, from, at),
         "Mul" => times(lowering, from, at),
-        "Concat" => joined(lowering, from, at),
+        "Concat" => moves::joined(lowering, from, at),
         "Identity" | "Dropout" => input(lowering, from, 0, at),
         "Cast" if node::int(from, "to", 0) == DataType::Float as i64 => input(lowering, from, 0, at),
-        "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => reshaped(lowering, from, at),
+        "Slice" => moves::thinned(lowering, from, at),
+        "Pad" => moves::filled(lowering, from, at),
+        "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => moves::reshaped(lowering, from, at),
         "Transpose" if node::ints(from, "perm") == Some(&[0, 3, 1, 2]) => {
             lowering.image_last(node::input(from, 0)?, at)
         }
@@ -56,6 +58,24 @@ fn number(lowering: &Lowering<'_>, from: &NodeProto, index: usize) -> Option<f32
         [one] => Some(one),
         _ => None,
     }
+}
+
+/// A value that keeps the scale of its input: a step from bytes to bytes, or from reals to reals.
+pub(super) fn kept(
+    lowering: &mut Lowering<'_>,
+    from: &NodeProto,
+    value: &Value,
+    at: usize,
+    op: Op,
+    shape: &Shape,
+) -> Option<Kind> {
+    let builder = &mut lowering.segments[at].builder;
+    Some(if let Kind::Bytes(part) = &value.kind {
+        Kind::Bytes(Scaled { tensor: builder.step_like(&from.name, op, vec![part.tensor], shape), ..*part })
+    } else {
+        let input = builder.reals(&from.name, value)?;
+        Kind::Reals(builder.real_step(&from.name, op, vec![input], shape))
+    })
 }
 
 /// Whether a node alone reads its input `index`, so that both may become one step.
@@ -163,54 +183,6 @@ fn scaled(value: Value, factor: f32) -> Option<Value> {
         Kind::Reals(_) | Kind::Product { .. } => return None,
     };
     Some(Value { shape, kind })
-}
-
-/// Channels of several tensors.
-fn joined(lowering: &mut Lowering<'_>, from: &NodeProto, at: usize) -> Option<Value> {
-    let parts: Option<Vec<Value>> = (0..from.input.len()).map(|index| input(lowering, from, index, at)).collect();
-    let parts = parts?;
-    let first = parts.first()?.shape;
-    let rank = first.dims().len() as i64;
-    let axis = node::int(from, "axis", 1);
-    let channel_axis = if first.form == Form::Sequence { 2 } else { 1 };
-    let alike =
-        parts.iter().all(|p| p.shape.form == first.form && Shape { channels: first.channels, ..p.shape } == first);
-    if !alike || (if axis < 0 { axis + rank } else { axis }) != channel_axis {
-        return None;
-    }
-    let shape = Shape { channels: parts.iter().map(|p| p.shape.channels).sum(), ..first };
-    let bytes: Option<Vec<(Scaled, usize)>> = parts
-        .iter()
-        .map(|part| match &part.kind {
-            Kind::Bytes(scaled) => Some((*scaled, part.shape.channels)),
-            _ => None,
-        })
-        .collect();
-    let builder = &mut lowering.segments[at].builder;
-    let kind = if let Some(bytes) = bytes {
-        let (one, _) = bytes[0];
-        let alike = |(part, _): &(Scaled, usize)| {
-            part.factor.to_bits() == one.factor.to_bits() && builder.zero(part.tensor) == builder.zero(one.tensor)
-        };
-        if bytes.iter().all(alike) {
-            let inputs = bytes.iter().map(|(part, _)| part.tensor).collect();
-            Kind::Bytes(Scaled { tensor: builder.step_like(&from.name, Op::Join, inputs, &shape), ..one })
-        } else {
-            Kind::Joined(bytes)
-        }
-    } else {
-        let inputs: Option<Vec<u32>> = parts.iter().map(|part| builder.reals(&from.name, part)).collect();
-        Kind::Reals(builder.real_step(&from.name, Op::Join, inputs?, &shape))
-    };
-    Some(Value { shape, kind })
-}
-
-/// Another form of the same values, where none of them moves.
-fn reshaped(lowering: &mut Lowering<'_>, from: &NodeProto, at: usize) -> Option<Value> {
-    let value = input(lowering, from, 0, at)?;
-    let to = Shape::of(&lowering.source.facts.get(&from.output[0])?.full()?)?;
-    let still = value.shape == to || value.shape.positions() == 1 && value.shape.same(&to);
-    still.then_some(Value { shape: to, ..value })
 }
 
 /// Activation functions.
