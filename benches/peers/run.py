@@ -118,7 +118,7 @@ def main():
 
     if not files(arguments):
         raise SystemExit(f"no network has {arguments.only} in its name")
-    print(f"ONNX Runtime {onnxruntime.__version__}; ratio: its time / ours, above 1 ours is faster; ?: machine too busy")
+    print(f"ONNX Runtime {onnxruntime.__version__}; ratio: its time / ours, above 1 ours is faster; ?: too busy")
     networks = measure(arguments)
     frames = [] if arguments.no_frame else frame.measure(arguments, facts)
     if arguments.json:
