@@ -103,7 +103,7 @@ def measure(arguments, facts):
     kilobytes = sum(frame.stat().st_size for frame in frames) / len(frames) / 1e3
     print(f"\n{WIDTH}x{HEIGHT} JPEG files of {kilobytes:.0f} kB on average to a verdict, one thread; "
           f"OpenCV {cv2.__version__}, NumPy {np.__version__}")
-    print(f"{'network':36} {'ours ms':>8} {'Python ms':>9} {'ratio':>6} {'quartiles':>11}   same class")
+    print(f"{'network':36} {'ours ms':>8} {'Python ms':>9} {'ratio':>6}  {'quartiles':>11}   same class")
     taken = []
     for name, (model, size, mean, std) in networks.items():
         shelf = folder / f"{pathlib.Path(name).name}.shelf"
@@ -114,11 +114,9 @@ def measure(arguments, facts):
         with rounds.Runner([arguments.frame_pace, shelf, *frames]) as ours:
             classes = [reading["class"] for reading in ours.facts]
             theirs = [pipeline.verdict(frame)[1] for frame in frames]
-            times = rounds.in_turn(ours, rounds.Local(pipeline.verdict, frames), arguments.rounds)
+            times, busy = rounds.in_turn(ours, rounds.Local(pipeline.verdict, frames), arguments.rounds)
         same = sum(a == b for a, b in zip(classes, theirs))
-        result = rounds.summary(times)
+        result = rounds.summary(times, busy)
         taken.append({"network": name, **result, "same": same, "of": len(frames), "rounds": times})
-        low, high = result["quartiles"]
-        print(f"{name:36} {result['ours_ms']:8.2f} {result['peer_ms']:9.2f} {result['ratio']:6.2f} "
-              f"{low:5.2f}-{high:5.2f}   {same}/{len(frames)}", flush=True)
+        print(f"{name:36} {rounds.columns(result)}   {same}/{len(frames)}", flush=True)
     return taken

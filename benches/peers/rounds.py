@@ -2,12 +2,15 @@
 
 import itertools
 import json
+import os
+import pathlib
 import statistics
 import subprocess
 import time
 
 ROUND = 0.4  # seconds that one program runs in one round
 MOST = 50  # runs in one round
+BUSY = 0.9  # a program's processor time by the time that passed, below which it was interrupted
 
 
 class Runner:
@@ -29,6 +32,12 @@ class Runner:
         self.process.stdin.write(f"{count}\n")
         self.process.stdin.flush()
         return [nanoseconds / 1e6 for nanoseconds in self.answer()]
+
+    def processor(self):
+        """Seconds of processor time that it has taken."""
+        # Behind the name, which may contain anything, the 12th and 13th.
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def __enter__(self):
         return self
@@ -53,27 +62,36 @@ class Local:
             times.append((time.perf_counter_ns() - start) / 1e6)
         return times
 
+    def processor(self):
+        return time.process_time()
+
 
 def in_turn(ours, peer, rounds):
-    """Each round's times of both, ours and the peer's; which goes first alternates."""
+    """Each round's times of both, which goes first alternating; and whether they were interrupted.
+
+    Interruptions meet the longer runs more often, and the ratio says little then.
+    """
     pair = (ours, peer)
     counts = []
     for runner in pair:
         runner.run(3)
         counts.append(max(3, min(MOST, round(ROUND * 1e3 / statistics.median(runner.run(3))))))
-    taken = []
+    taken, worked, passed = [], [0, 0], [0, 0]
     for number in range(rounds):
         times = [None, None]
         for i in (0, 1) if number % 2 == 0 else (1, 0):
             # Threads that a runtime keeps spinning after a run come to rest before the other's turn.
             time.sleep(0.02)
             pair[i].run(1)
+            before = pair[i].processor()
             times[i] = pair[i].run(counts[i])
+            worked[i] += pair[i].processor() - before
+            passed[i] += sum(times[i]) / 1e3
         taken.append({"ours": times[0], "peer": times[1]})
-    return taken
+    return taken, any(cpu < BUSY * wall for cpu, wall in zip(worked, passed))
 
 
-def summary(taken):
+def summary(taken, busy):
     """Medians in milliseconds; the ratio peer / ours of each round's medians as median and quartiles."""
     medians = [{side: statistics.median(times) for side, times in round.items()} for round in taken]
     ratios = [each["peer"] / each["ours"] for each in medians]
@@ -83,4 +101,12 @@ def summary(taken):
         "peer_ms": statistics.median(each["peer"] for each in medians),
         "ratio": middle,
         "quartiles": [low, high],
+        "busy": busy,
     }
+
+
+def columns(result):
+    """A summary as the tables show it."""
+    low, high = result["quartiles"]
+    mark = "?" if result["busy"] else " "
+    return f"{result['ours_ms']:8.2f} {result['peer_ms']:9.2f} {result['ratio']:6.2f}{mark} {low:5.2f}-{high:5.2f}"

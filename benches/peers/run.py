@@ -78,7 +78,7 @@ def measure(arguments):
     """One result for each network and number of threads."""
     print("agreement: same class, correlation of logits, largest difference of features and of logits by the largest")
     print("value; with ONNX Runtime as it is timed | without its optimisations")
-    print(f"{'network':36} {'threads':>7} {'ours ms':>8} {'ORT ms':>8} {'ratio':>6} {'quartiles':>11}   agreement")
+    print(f"{'network':36} {'threads':>7} {'ours ms':>8} {'ORT ms':>9} {'ratio':>6}  {'quartiles':>11}   agreement")
     taken = []
     for name, file in files(arguments).items():
         agreed = agreement(arguments.pace, file)
@@ -91,13 +91,13 @@ def measure(arguments):
             asked = ["--threads", threads] if threads > 1 else []
             peer = [sys.executable, HERE / "ort_pace.py", file, "--threads", threads]
             with rounds.Runner([arguments.pace, file, *asked]) as ours, rounds.Runner(peer) as theirs:
-                times = rounds.in_turn(ours, theirs, arguments.rounds)
+                times, busy = rounds.in_turn(ours, theirs, arguments.rounds)
                 loads = {"ours_load_ms": ours.facts["load_ms"], "peer_load_ms": theirs.facts["load_ms"]}
-            result = rounds.summary(times)
-            taken.append({"network": name, "threads": threads, **result, **loads, "agreement": agreed, "rounds": times})
-            low, high = result["quartiles"]
-            print(f"{name:36} {threads:7} {result['ours_ms']:8.2f} {result['peer_ms']:8.2f} {result['ratio']:6.2f} "
-                  f"{low:5.2f}-{high:5.2f}   {both}", flush=True)
+            result = rounds.summary(times, busy)
+            taken.append(
+                {"network": name, "threads": threads, **result, **loads, "agreement": agreed, "rounds": times}
+            )
+            print(f"{name:36} {threads:7} {rounds.columns(result)}   {both}", flush=True)
     return taken
 
 
@@ -118,7 +118,7 @@ def main():
 
     if not files(arguments):
         raise SystemExit(f"no network has {arguments.only} in its name")
-    print(f"ONNX Runtime {onnxruntime.__version__}; ratio: its time / ours, so above 1 ours is faster")
+    print(f"ONNX Runtime {onnxruntime.__version__}; ratio: its time / ours, above 1 ours is faster; ?: too busy")
     networks = measure(arguments)
     frames = [] if arguments.no_frame else frame.measure(arguments, facts)
     if arguments.json:

@@ -10,5 +10,5 @@ cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bin shelfwatc
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
 # NumPy's projection takes one thread as everything else does.
-export OPENBLAS_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 exec "$venv/bin/python" "$here/run.py" "$@"
