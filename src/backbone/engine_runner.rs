@@ -64,30 +64,26 @@ impl Engine {
         }
     }
 
-    /// Runs one image and adds the time of each node, in the order in which they run.
-    pub(super) fn profile(&mut self, pixels: &Pixels, nodes: &mut Vec<NodeTime>) -> Result<(), BackboneError> {
+    /// Runs one image and measures each node, in the order in which they run.
+    pub(super) fn profile(&mut self, pixels: &Pixels) -> Result<Vec<NodeTime>, BackboneError> {
         self.fill(pixels)?;
         self.outputs.clear();
         let given = tvec![TValue::from_const(Arc::clone(&self.input))];
         let state = &mut self.state;
-        let mut at = 0;
+        let mut nodes = vec![];
         engine::run(|| {
             state.run_plan_with_eval(given, |context, own, node, inputs| {
                 let start = Instant::now();
                 let result = eval(context, own, node, inputs);
                 let (operator, time) = (node.op.name(), start.elapsed());
-                if let Some(before) = nodes.get_mut(at) {
-                    before.time += time;
-                } else {
-                    let own = operator == program::PROGRAM;
-                    let (name, operator) = (node.name.clone(), operator.into_owned());
-                    nodes.push(NodeTime { name, operator, own, products: 0, time });
-                }
-                at += 1;
+                let own = operator == program::PROGRAM;
+                let (name, operator) = (node.name.clone(), operator.into_owned());
+                nodes.push(NodeTime { name, operator, own, products: 0, time });
                 result
             })?;
             Ok(())
-        })
+        })?;
+        Ok(nodes)
     }
 
     /// Copies the pixels into the input tensor, which is reused while no state holds it.

@@ -45,7 +45,7 @@ pub struct NodeTime {
     pub own: bool,
     /// Multiplications of weights, where they are known.
     pub products: u64,
-    /// Mean time for one image.
+    /// Least time for one image.
     #[serde(rename = "seconds", serialize_with = "seconds")]
     pub time: Duration,
 }
@@ -93,28 +93,27 @@ impl Runner {
         }
     }
 
-    /// Runs one image `runs` times and measures each node.
+    /// Runs one image `runs` times and gives the least time of each node, which others that run here disturb least.
     pub(super) fn profile(&mut self, pixels: &Pixels, runs: u32) -> Result<Vec<NodeTime>, BackboneError> {
-        let mut nodes: Vec<NodeTime> = vec![];
-        match self {
-            Runner::Program { machine, .. } => {
-                machine.measure();
-                for _ in 0..runs {
+        let mut least: Vec<NodeTime> = vec![];
+        for _ in 0..runs {
+            let nodes = match self {
+                Runner::Program { machine, .. } => {
+                    machine.measure();
                     self.run(pixels)?;
+                    self.program_steps()
                 }
-                nodes.extend(self.program_steps());
-            }
-            #[cfg(feature = "onnx")]
-            Runner::Engine(engine) => {
-                for _ in 0..runs {
-                    engine.profile(pixels, &mut nodes)?;
+                #[cfg(feature = "onnx")]
+                Runner::Engine(engine) => engine.profile(pixels)?,
+            };
+            least.resize(nodes.len(), nodes[0].clone());
+            for (least, node) in least.iter_mut().zip(nodes) {
+                if least.name != node.name || node.time < least.time {
+                    *least = node;
                 }
             }
         }
-        for node in &mut nodes {
-            node.time /= runs.max(1);
-        }
-        Ok(nodes)
+        Ok(least)
     }
 
     /// The measured steps of a program.

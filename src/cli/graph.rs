@@ -12,7 +12,7 @@ use shelfwatch_core::Shelf;
 
 use super::table::Table;
 
-/// Images over which the times are taken.
+/// Images of which the least times are taken.
 const RUNS: u32 = 20;
 
 /// Times of the nodes of an ONNX file.
