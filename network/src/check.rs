@@ -169,6 +169,9 @@ fn windows(window: &Window, input: &Tensor, output: &Tensor, full: bool) -> Opti
     if limits.clone().any(|&v| v == 0 || v > 1 << 12) || window.before.iter().any(|&v| v > 1 << 12) {
         return Some("its window is empty or beyond all measure");
     }
+    if window.taps() > 1 << 20 {
+        return Some("its window has more taps than sums can hold");
+    }
     // Each window of a pooling sees a value, and none lies wholly beyond the image.
     for axis in [0, 1] {
         let reach = (window.kernel[axis] as usize - 1) * window.dilation[axis] as usize;
