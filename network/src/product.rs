@@ -6,8 +6,8 @@ use crate::gather::Gather;
 use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Tile};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
-/// Rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
-const BLOCK: usize = 48;
+/// Most rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
+const BLOCK: usize = 56;
 
 /// Longest piece of a row that is multiplied at once, so that a block of columns stays in the first cache.
 const PIECE: usize = 768;
@@ -16,6 +16,7 @@ const PIECE: usize = 768;
 pub(crate) struct Multiplication {
     kernels: &'static Kernels,
     gather: Gather,
+    shape: Shape,
     groups: usize,
     /// Output positions.
     positions: usize,
@@ -23,7 +24,7 @@ pub(crate) struct Multiplication {
     width: usize,
     /// Values of one window.
     length: usize,
-    /// Distance of gathered windows: the length, filled up to the kernel's depth.
+    /// Distance of gathered windows: the length, filled up as the kernel needs it.
     stride: usize,
     bounds: Bounds,
     columns: Columns,
@@ -81,9 +82,9 @@ impl Multiplication {
                         let packed = pack(values, length, width, shape, i16::from);
                         Columns::Wide(Integers { packed, bias, factors, padding: zero }, tile)
                     }
-                    Bytes::Narrow(tile) => {
+                    Bytes::Narrow(kernel) => {
                         let packed = pack(values, length, width, shape, |w| w);
-                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, tile)
+                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, kernel.of(values))
                     }
                 };
                 (shape, columns)
@@ -97,11 +98,12 @@ impl Multiplication {
         Multiplication {
             kernels,
             gather: Gather::new(product.window, input, output),
+            shape,
             groups,
             positions: output.positions(),
             width,
             length,
-            stride: length.next_multiple_of(shape.depth),
+            stride: length.next_multiple_of(shape.fill),
             bounds: product.bounds,
             columns,
         }
@@ -112,30 +114,32 @@ impl Multiplication {
         fn grow<T: Copy + Default>(buffer: &mut Vec<T>, to: usize) {
             buffer.resize(buffer.len().max(to), T::default());
         }
-        let rows = BLOCK.min(self.positions) * self.stride;
+        let rows = self.block().min(self.positions) * self.stride;
+        let tile = self.block() * self.shape.columns;
+        // Long rows are multiplied piece by piece, and all their sums are kept until the last piece.
+        let sums = if self.stride <= PIECE { tile } else { self.width.div_ceil(self.shape.columns) * tile };
         match self.columns {
             Columns::Reals { .. } => {
                 grow(&mut scratch.reals, rows);
-                grow(&mut scratch.real_sums, self.sums(self.kernels.real_shape));
+                grow(&mut scratch.real_sums, sums);
             }
             Columns::Wide(..) => {
                 grow(&mut scratch.bytes, rows);
                 grow(&mut scratch.wide, rows);
-                grow(&mut scratch.sums, self.sums(self.kernels.shape));
-                grow(&mut scratch.real_sums, self.kernels.shape.rows * self.kernels.shape.columns);
+                grow(&mut scratch.sums, sums);
+                grow(&mut scratch.real_sums, tile);
             }
             Columns::Narrow(..) => {
                 grow(&mut scratch.bytes, rows);
-                grow(&mut scratch.sums, self.sums(self.kernels.shape));
-                grow(&mut scratch.real_sums, self.kernels.shape.rows * self.kernels.shape.columns);
+                grow(&mut scratch.sums, sums);
+                grow(&mut scratch.real_sums, tile);
             }
         }
     }
 
-    /// Sums that are kept at the same time.
-    fn sums(&self, shape: Shape) -> usize {
-        let tile = shape.rows * shape.columns;
-        if self.stride <= PIECE { tile } else { BLOCK.div_ceil(shape.rows) * self.width.div_ceil(shape.columns) * tile }
+    /// Most rows that are multiplied together: whole panels of the kernel.
+    fn block(&self) -> usize {
+        BLOCK / self.shape.rows * self.shape.rows
     }
 
     /// Computes the product of bytes.
@@ -183,12 +187,11 @@ impl Multiplication {
                 self.gather.rows(input, 0.0, &channels, block.clone(), self.stride, left);
                 left
             };
-            let shape = self.kernels.real_shape;
-            self.tiles(shape, self.kernels.reals, left, packed, bias, group, block, real_sums, |sums, tile| {
+            self.tiles(self.kernels.reals, left, packed, bias, group, block, real_sums, |sums, tile| {
                 let Bounds { low, high } = self.bounds;
                 let factors = &ones[..tile.columns];
-                let stride = self.width * self.groups;
-                let finish = Finish { width: shape.columns, rows: tile.rows, factors, low, high, zero: 0, stride };
+                let (width, stride) = (self.shape.columns, self.width * self.groups);
+                let finish = Finish { width, rows: tile.rows, factors, low, high, zero: 0, stride };
                 // SAFETY: the table belongs to a processor that this machine is.
                 #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                 unsafe {
@@ -210,12 +213,11 @@ impl Multiplication {
         reals: &mut [f32],
         target: &mut Target<'_>,
     ) {
-        let shape = self.kernels.shape;
-        self.tiles(shape, tile, left, &integers.packed, &integers.bias, group, block, sums, |sums, tile| {
+        self.tiles(tile, left, &integers.packed, &integers.bias, group, block, sums, |sums, tile| {
             let Bounds { low, high } = self.bounds;
             let factors = &integers.factors[tile.channel..][..tile.columns];
-            let stride = self.width * self.groups;
-            let mut finish = Finish { width: shape.columns, rows: tile.rows, factors, low, high, zero: 0, stride };
+            let (width, stride) = (self.shape.columns, self.width * self.groups);
+            let mut finish = Finish { width, rows: tile.rows, factors, low, high, zero: 0, stride };
             // SAFETY: the table belongs to a processor that this machine is.
             #[expect(unsafe_code, reason = "calls a kernel of this processor")]
             match target {
@@ -232,11 +234,10 @@ impl Multiplication {
         });
     }
 
-    /// Multiplies one block of rows with all columns of a group and hands on each finished tile.
+    /// Multiplies one block of rows with all columns of a group and hands on the finished sums of each tile.
     #[expect(clippy::too_many_arguments, reason = "the parts of one scratch, borrowed apart")]
     fn tiles<L: Copy, S: Copy>(
         &self,
-        shape: Shape,
         multiply: Tile<L, L, S>,
         left: &[L],
         packed: &[L],
@@ -246,39 +247,34 @@ impl Multiplication {
         sums: &mut [S],
         mut finish: impl FnMut(&[S], &Finished),
     ) {
-        let Shape { rows: most, columns, depth } = shape;
+        let Shape { columns, .. } = self.shape;
         let rows = block.len();
         let blocks = self.width.div_ceil(columns);
         let column = self.stride * columns;
         let packed = &packed[group * blocks * column..][..blocks * column];
         let bias = &bias[group * blocks * columns..][..blocks * columns];
+        let size = self.block() * columns;
         let pieces = self.stride.div_ceil(PIECE);
         for piece in 0..pieces {
             let start = piece * PIECE;
             let length = PIECE.min(self.stride - start);
+            let left = &left[start..];
             for at in 0..blocks {
                 let right = &packed[at * column + start * columns..][..length * columns];
-                for (panel, first) in (0..rows).step_by(most).enumerate() {
-                    let slot = if pieces == 1 { 0 } else { panel * blocks + at };
-                    let sums = &mut sums[slot * most * columns..][..most * columns];
-                    if piece == 0 {
-                        let bias = &bias[at * columns..][..columns];
-                        sums.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(bias));
-                    }
-                    let rows = most.min(rows - first);
-                    let left = &left[first * self.stride + start..];
-                    let operands = Operands { left, stride: self.stride, rows, right, groups: length / depth };
-                    // SAFETY: the table belongs to a processor that this machine is.
-                    #[expect(unsafe_code, reason = "calls a kernel of this processor")]
-                    unsafe {
-                        multiply(&operands, sums);
-                    }
-                    if piece + 1 == pieces {
-                        let channel = group * self.width + at * columns;
-                        let place = (block.start + first) * self.width * self.groups + channel;
-                        let columns = columns.min(self.width - at * columns);
-                        finish(sums, &Finished { place, channel, rows, columns });
-                    }
+                let slot = if pieces == 1 { 0 } else { at };
+                let sums = &mut sums[slot * size..][..size];
+                let start = (piece == 0).then(|| &bias[at * columns..][..columns]);
+                let operands = Operands { left, stride: self.stride, rows, right, length, start };
+                // SAFETY: the table belongs to a processor that this machine is.
+                #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+                unsafe {
+                    multiply(&operands, sums);
+                }
+                if piece + 1 == pieces {
+                    let channel = group * self.width + at * columns;
+                    let place = block.start * self.width * self.groups + channel;
+                    let counted = columns.min(self.width - at * columns);
+                    finish(&sums[..rows * columns], &Finished { place, channel, rows, columns: counted });
                 }
             }
         }
@@ -287,11 +283,11 @@ impl Multiplication {
     /// Group, its input channels, and output positions of each block.
     fn blocks(&self) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
         let depth = self.gather.input[2] / self.groups;
-        let positions = self.positions;
+        let (positions, most) = (self.positions, self.block());
         (0..self.groups).flat_map(move |group| {
             (0..positions)
-                .step_by(BLOCK)
-                .map(move |first| (group, group * depth..(group + 1) * depth, first..positions.min(first + BLOCK)))
+                .step_by(most)
+                .map(move |first| (group, group * depth..(group + 1) * depth, first..positions.min(first + most)))
         })
     }
 
@@ -309,7 +305,7 @@ impl Multiplication {
     }
 }
 
-/// A finished tile: where its first result goes, its first output channel, and how much of it counts.
+/// Finished sums: where their first result goes, their first output channel, and how many of them count.
 struct Finished {
     place: usize,
     channel: usize,
@@ -317,7 +313,7 @@ struct Finished {
     columns: usize,
 }
 
-/// Weights by group, block of columns, piece of `depth` values, column.
+/// Weights by group, block of columns, piece of `depth` values, column, filled up to the shape's columns and rows.
 fn pack<W: Copy, P: Default + Copy>(
     weights: &[W],
     length: usize,
@@ -325,14 +321,14 @@ fn pack<W: Copy, P: Default + Copy>(
     shape: Shape,
     convert: impl Fn(W) -> P,
 ) -> Vec<P> {
-    let Shape { columns, depth, .. } = shape;
-    let stride = length.next_multiple_of(depth);
+    let Shape { columns, depth, fill, .. } = shape;
+    let stride = length.next_multiple_of(fill);
     let mut packed = Vec::with_capacity(weights.len() / length / width * width.next_multiple_of(columns) * stride);
     for group in weights.chunks_exact(length * width) {
         for first in (0..width).step_by(columns) {
             for start in (0..stride).step_by(depth) {
                 for column in first..first + columns {
-                    for at in start..start + depth {
+                    for at in start..stride.min(start + depth) {
                         let inside = column < width && at < length;
                         packed.push(if inside { convert(group[column * length + at]) } else { P::default() });
                     }

@@ -10,17 +10,16 @@ use std::arch::x86_64::{
     _mm256_storeu_si256, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 
-use super::{Bytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum, plain};
+use super::{Bytes, DepthwiseBytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum, plain};
 
 pub(super) static KERNELS: Kernels = Kernels {
-    shape: Shape { rows: ROWS, columns: COLUMNS, depth: 2 },
+    shape: SHAPE,
     bytes: Bytes::Wide(tile),
-    real_shape: Shape { rows: ROWS, columns: COLUMNS, depth: 1 },
+    real_shape: REAL_SHAPE,
     reals: tile_real,
     requantise,
     widen,
-    pack_depthwise,
-    depthwise,
+    depthwise: DepthwiseBytes::Wide { pack: pack_depthwise, convolve: depthwise },
     depthwise_real,
     quantise,
     add,
@@ -33,6 +32,8 @@ pub(super) static KERNELS: Kernels = Kernels {
 
 const ROWS: usize = 6;
 const COLUMNS: usize = 16;
+const SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 2, fill: 2 };
+const REAL_SHAPE: Shape = Shape { depth: 1, fill: 1, ..SHAPE };
 
 /// Plain kernels compiled with these instructions.
 macro_rules! recompiled {
@@ -57,65 +58,65 @@ recompiled! {
     greatest(bytes: &[i8], out: &mut [i8]);
 }
 
-/// Asserts that the rows and columns hold what the tile reads.
-fn check<L, R, S>(operands: &Operands<'_, L, R>, depth: usize, sums: &[S]) {
-    let Operands { left, stride, rows, right, groups } = operands;
-    assert!((1..=ROWS).contains(rows), "{rows} rows");
-    assert!(left.len() >= stride * (rows - 1) + groups * depth, "left rows end too soon");
-    assert!(right.len() >= groups * depth * COLUMNS, "packed columns end too soon");
-    assert!(sums.len() >= ROWS * COLUMNS, "too few sums");
-}
-
 #[target_feature(enable = "avx2,fma")]
-fn tile(operands: &Operands<'_, i16, i16>, sums: &mut [i32]) {
-    check(operands, 2, sums);
-    let Operands { left, stride, rows, right, groups } = *operands;
-    // SAFETY: `check` holds every address below inside its slice: row r reads up to r·stride + 2·groups for r < rows,
-    // the columns 32 values per group, the sums 96 values.
+fn tile(operands: &Operands<'_, i16, i16, i32>, sums: &mut [i32]) {
+    operands.check(SHAPE, sums);
+    let Operands { left, stride, rows, right, length, start } = *operands;
+    // SAFETY: `check` holds every address below inside its slice: row r reads up to r·stride + length for r < rows,
+    // the columns 32 values per pair, the sums 96 values per panel of rows.
     unsafe {
-        let starts: [*const i16; ROWS] = std::array::from_fn(|r| left.as_ptr().add(stride * r.min(rows - 1)));
-        let mut columns = right.as_ptr();
-        let place = sums.as_mut_ptr();
-        let mut total: [[__m256i; 2]; ROWS] =
-            std::array::from_fn(|r| [0, 8].map(|c| _mm256_loadu_si256(place.add(r * COLUMNS + c).cast())));
-        for group in 0..groups {
-            let w = [0, 16].map(|c| _mm256_loadu_si256(columns.add(c).cast()));
-            for r in 0..ROWS {
-                let pair = _mm256_set1_epi32(starts[r].add(2 * group).cast::<i32>().read_unaligned());
-                total[r][0] = _mm256_add_epi32(total[r][0], _mm256_madd_epi16(pair, w[0]));
-                total[r][1] = _mm256_add_epi32(total[r][1], _mm256_madd_epi16(pair, w[1]));
+        for first in (0..rows).step_by(ROWS) {
+            let last = rows - first - 1;
+            let starts: [*const i16; ROWS] = std::array::from_fn(|r| left.as_ptr().add(stride * (first + r.min(last))));
+            let mut columns = right.as_ptr();
+            let place = sums.as_mut_ptr().add(first * COLUMNS);
+            let (origin, step) = start.map_or((place.cast_const(), COLUMNS), |start| (start.as_ptr(), 0));
+            let mut total: [[__m256i; 2]; ROWS] =
+                std::array::from_fn(|r| [0, 8].map(|c| _mm256_loadu_si256(origin.add(r * step + c).cast())));
+            for pair in 0..length / 2 {
+                let w = [0, 16].map(|c| _mm256_loadu_si256(columns.add(c).cast()));
+                for r in 0..ROWS {
+                    let pair = _mm256_set1_epi32(starts[r].add(2 * pair).cast::<i32>().read_unaligned());
+                    total[r][0] = _mm256_add_epi32(total[r][0], _mm256_madd_epi16(pair, w[0]));
+                    total[r][1] = _mm256_add_epi32(total[r][1], _mm256_madd_epi16(pair, w[1]));
+                }
+                columns = columns.add(2 * COLUMNS);
             }
-            columns = columns.add(2 * COLUMNS);
-        }
-        for (r, total) in total.into_iter().enumerate() {
-            _mm256_storeu_si256(place.add(r * COLUMNS).cast(), total[0]);
-            _mm256_storeu_si256(place.add(r * COLUMNS + 8).cast(), total[1]);
+            for (r, total) in total.into_iter().enumerate() {
+                _mm256_storeu_si256(place.add(r * COLUMNS).cast(), total[0]);
+                _mm256_storeu_si256(place.add(r * COLUMNS + 8).cast(), total[1]);
+            }
         }
     }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn tile_real(operands: &Operands<'_, f32, f32>, sums: &mut [f32]) {
-    check(operands, 1, sums);
-    let Operands { left, stride, rows, right, groups } = *operands;
-    // SAFETY: as in `tile`, with one value per group and row, and 16 per group of columns.
+fn tile_real(operands: &Operands<'_, f32, f32, f32>, sums: &mut [f32]) {
+    operands.check(REAL_SHAPE, sums);
+    let Operands { left, stride, rows, right, length, start } = *operands;
+    // SAFETY: as in `tile`, with 16 values of the columns per value of a row.
     unsafe {
-        let starts: [*const f32; ROWS] = std::array::from_fn(|r| left.as_ptr().add(stride * r.min(rows - 1)));
-        let mut columns = right.as_ptr();
-        let place = sums.as_mut_ptr();
-        let mut total: [_; ROWS] = std::array::from_fn(|r| [0, 8].map(|c| _mm256_loadu_ps(place.add(r * COLUMNS + c))));
-        for group in 0..groups {
-            let w = [0, 8].map(|c| _mm256_loadu_ps(columns.add(c)));
-            for r in 0..ROWS {
-                let value = _mm256_set1_ps(*starts[r].add(group));
-                total[r][0] = _mm256_fmadd_ps(value, w[0], total[r][0]);
-                total[r][1] = _mm256_fmadd_ps(value, w[1], total[r][1]);
+        for first in (0..rows).step_by(ROWS) {
+            let last = rows - first - 1;
+            let starts: [*const f32; ROWS] = std::array::from_fn(|r| left.as_ptr().add(stride * (first + r.min(last))));
+            let mut columns = right.as_ptr();
+            let place = sums.as_mut_ptr().add(first * COLUMNS);
+            let (origin, step) = start.map_or((place.cast_const(), COLUMNS), |start| (start.as_ptr(), 0));
+            let mut total: [_; ROWS] =
+                std::array::from_fn(|r| [0, 8].map(|c| _mm256_loadu_ps(origin.add(r * step + c))));
+            for at in 0..length {
+                let w = [0, 8].map(|c| _mm256_loadu_ps(columns.add(c)));
+                for r in 0..ROWS {
+                    let value = _mm256_set1_ps(*starts[r].add(at));
+                    total[r][0] = _mm256_fmadd_ps(value, w[0], total[r][0]);
+                    total[r][1] = _mm256_fmadd_ps(value, w[1], total[r][1]);
+                }
+                columns = columns.add(COLUMNS);
             }
-            columns = columns.add(COLUMNS);
-        }
-        for (r, total) in total.into_iter().enumerate() {
-            _mm256_storeu_ps(place.add(r * COLUMNS), total[0]);
-            _mm256_storeu_ps(place.add(r * COLUMNS + 8), total[1]);
+            for (r, total) in total.into_iter().enumerate() {
+                _mm256_storeu_ps(place.add(r * COLUMNS), total[0]);
+                _mm256_storeu_ps(place.add(r * COLUMNS + 8), total[1]);
+            }
         }
     }
 }

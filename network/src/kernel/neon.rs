@@ -1,0 +1,132 @@
+//! Kernels for every 64-bit ARM. Products of bytes fit 16 bits, and so does the sum of two of them unless both weights
+//! are −128: such pairs are added to sums of 32 bits. Nothing saturates.
+#![expect(unsafe_code, reason = "vector instructions and their loads")]
+
+mod depthwise;
+mod finish;
+mod reals;
+
+use std::arch::aarch64::{
+    int8x16_t, int32x4_t, vaddq_s32, vdupq_n_s32, vget_low_s8, vld1_s8, vld1q_s8, vld1q_s32, vmlal_high_s8,
+    vmull_high_s8, vmull_s8, vpadalq_s16, vpaddlq_s16, vpaddq_s32, vst1q_s32,
+};
+
+use super::{Bytes, DepthwiseBytes, Kernels, Narrow, Operands, Shape, plain};
+
+pub(super) static KERNELS: Kernels = Kernels {
+    shape: SHAPE,
+    bytes: Bytes::Narrow(Narrow { common: tile::<false>, any: tile::<true> }),
+    real_shape: reals::SHAPE,
+    reals: reals::tile,
+    requantise: finish::requantise,
+    widen: plain::widen,
+    depthwise: DepthwiseBytes::Narrow(Narrow {
+        common: depthwise::convolve::<false>,
+        any: depthwise::convolve::<true>,
+    }),
+    depthwise_real: reals::depthwise,
+    quantise: plain::quantise,
+    add: plain::add,
+    multiply: plain::multiply,
+    add_real: plain::add_real,
+    clamp: plain::clamp,
+    column_sums: plain::column_sums,
+    greatest: plain::greatest,
+};
+
+const ROWS: usize = 2;
+const COLUMNS: usize = 8;
+const SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 16, fill: 8 };
+
+/// `ANY` weights, or none that is −128.
+#[target_feature(enable = "neon")]
+fn tile<const ANY: bool>(operands: &Operands<'_, i8, i8, i32>, sums: &mut [i32]) {
+    operands.check(SHAPE, sums);
+    let Operands { left, stride, rows, right, length, start } = *operands;
+    let start = start.map_or(std::ptr::null(), <[i32]>::as_ptr);
+    // SAFETY: `check` holds what a panel reads inside the slices: rows up to stride·(rows − 1) + length, 8 columns of
+    // `length`, sums of 8 per row.
+    unsafe {
+        for first in (0..rows).step_by(ROWS) {
+            let left = left.as_ptr().add(first * stride);
+            let sums = sums.as_mut_ptr().add(first * COLUMNS);
+            if rows - first >= ROWS {
+                panel::<ROWS, ANY>(left, stride, right.as_ptr(), length, start, sums);
+            } else {
+                panel::<1, ANY>(left, stride, right.as_ptr(), length, start, sums);
+            }
+        }
+    }
+}
+
+/// Sums of a few rows, from `start` unless it is null.
+///
+/// # Safety
+/// `left` points to `R` rows, `right` to 8 packed columns of `length` values, `start` to 8 and `sums` to 8·`R` sums.
+#[inline]
+#[target_feature(enable = "neon")]
+unsafe fn panel<const R: usize, const ANY: bool>(
+    left: *const i8,
+    stride: usize,
+    right: *const i8,
+    length: usize,
+    start: *const i32,
+    sums: *mut i32,
+) {
+    // SAFETY: as the caller promises; 16 values are read where 16 are left, 8 where 8 are.
+    unsafe {
+        let rows: [*const i8; R] = std::array::from_fn(|r| left.add(r * stride));
+        let whole = length / 16 * 16;
+        let mut totals;
+        if whole > 0 {
+            let x = rows.map(|row| vld1q_s8(row));
+            totals = std::array::from_fn(|c| {
+                let w = vld1q_s8(right.add(c * 16));
+                x.map(|x| onto::<ANY>(None, x, w))
+            });
+            let mut columns = right.add(16 * COLUMNS);
+            let mut at = 16;
+            while at < whole {
+                let x = rows.map(|row| vld1q_s8(row.add(at)));
+                for (c, totals) in totals.iter_mut().enumerate() {
+                    let w = vld1q_s8(columns.add(c * 16));
+                    for r in 0..R {
+                        totals[r] = onto::<ANY>(Some(totals[r]), x[r], w);
+                    }
+                }
+                columns = columns.add(16 * COLUMNS);
+                at += 16;
+            }
+        } else {
+            totals = [[vdupq_n_s32(0); R]; COLUMNS];
+        }
+        if whole < length {
+            let columns = right.add(whole * COLUMNS);
+            let x = rows.map(|row| vld1_s8(row.add(whole)));
+            for (c, totals) in totals.iter_mut().enumerate() {
+                let w = vld1_s8(columns.add(c * 8));
+                for r in 0..R {
+                    totals[r] = vpadalq_s16(totals[r], vmull_s8(x[r], w));
+                }
+            }
+        }
+        for r in 0..R {
+            let row = totals.map(|column| column[r]);
+            for half in [0, 4] {
+                let pair = |c: usize| vpaddq_s32(row[half + c], row[half + c + 1]);
+                let place = sums.add(r * COLUMNS + half);
+                let before = if start.is_null() { place.cast_const() } else { start.add(half) };
+                vst1q_s32(place, vaddq_s32(vld1q_s32(before), vpaddq_s32(pair(0), pair(2))));
+            }
+        }
+    }
+}
+
+/// Adds 16 products, pairs of neighbours together.
+#[inline]
+#[target_feature(enable = "neon")]
+fn onto<const ANY: bool>(total: Option<int32x4_t>, x: int8x16_t, w: int8x16_t) -> int32x4_t {
+    let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+    let add = |low| total.map_or_else(|| vpaddlq_s16(low), |total| vpadalq_s16(total, low));
+    if ANY { vpadalq_s16(add(low), vmull_high_s8(x, w)) } else { add(vmlal_high_s8(low, x, w)) }
+}
