@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "vector instructions and their loads")]
 
 use std::arch::aarch64::{
-    int8x16_t, int32x4_t, vcombine_s8, vld1_s8, vld1q_s8, vld1q_s32, vreinterpretq_s8_s64, vreinterpretq_s32_s64,
-    vreinterpretq_s64_s8, vreinterpretq_s64_s32, vst1q_s32, vtrn1q_s64, vtrn2q_s64,
+    int8x16_t, int32x4_t, vcombine_s8, vdupq_n_s8, vdupq_n_s32, vld1_s8, vld1q_s8, vld1q_s32, vreinterpretq_s8_s64,
+    vreinterpretq_s32_s64, vreinterpretq_s64_s8, vreinterpretq_s64_s32, vst1q_s32, vtrn1q_s64, vtrn2q_s64,
 };
 use std::arch::asm;
 
@@ -57,26 +57,35 @@ unsafe fn panel<const P: usize>(
         let rows: [[*const i8; 2]; P] = std::array::from_fn(|p| [0, 1].map(|r| left.add((2 * p + r) * stride)));
         let (origin, step) = if start.is_null() { (sums.cast_const(), COLUMNS) } else { (start, 0) };
         // By pair of rows and pair of columns: two sums of the first row, then two of the second.
-        let mut totals: [[int32x4_t; 4]; P] = std::array::from_fn(|p| {
-            let row = |r: usize| [0, 4].map(|c| vld1q_s32(origin.add((2 * p + r) * step + c)));
-            let (first, second) = (row(0), row(1));
-            std::array::from_fn(|c| turned(first[c / 2], second[c / 2])[c % 2])
-        });
+        let mut totals = [[vdupq_n_s32(0); 4]; P];
+        for (p, totals) in totals.iter_mut().enumerate() {
+            for half in [0, 1] {
+                let place = origin.add(2 * p * step + 4 * half);
+                let [first, second] = turned(vld1q_s32(place), vld1q_s32(place.add(step)));
+                totals[2 * half] = first;
+                totals[2 * half + 1] = second;
+            }
+        }
         let mut columns = right;
         let mut at = 0;
         while at + 16 <= length {
-            let x = rows.map(|[first, second]| {
-                let (first, second) = (vld1q_s8(first.add(at)), vld1q_s8(second.add(at)));
-                let (first, second) = (vreinterpretq_s64_s8(first), vreinterpretq_s64_s8(second));
-                [vtrn1q_s64(first, second), vtrn2q_s64(first, second)].map(|x| vreinterpretq_s8_s64(x))
-            });
-            group(&mut totals, &x.map(|x| x[0]), columns);
-            group(&mut totals, &x.map(|x| x[1]), columns.add(64));
+            let mut x = [[vdupq_n_s8(0); P]; 2];
+            for (p, [first, second]) in rows.iter().enumerate() {
+                let first = vreinterpretq_s64_s8(vld1q_s8(first.add(at)));
+                let second = vreinterpretq_s64_s8(vld1q_s8(second.add(at)));
+                x[0][p] = vreinterpretq_s8_s64(vtrn1q_s64(first, second));
+                x[1][p] = vreinterpretq_s8_s64(vtrn2q_s64(first, second));
+            }
+            group(&mut totals, &x[0], columns);
+            group(&mut totals, &x[1], columns.add(64));
             columns = columns.add(16 * COLUMNS);
             at += 16;
         }
         if at < length {
-            let x = rows.map(|[first, second]| vcombine_s8(vld1_s8(first.add(at)), vld1_s8(second.add(at))));
+            let mut x = [vdupq_n_s8(0); P];
+            for (x, [first, second]) in x.iter_mut().zip(rows) {
+                *x = vcombine_s8(vld1_s8(first.add(at)), vld1_s8(second.add(at)));
+            }
             group(&mut totals, &x, columns);
         }
         for (p, totals) in totals.into_iter().enumerate() {

@@ -8,8 +8,9 @@ mod reals;
 
 use std::arch::aarch64::{
     int8x16_t, int32x4_t, vaddq_s32, vdupq_n_s32, vget_low_s8, vld1_s8, vld1q_s8, vld1q_s32, vmlal_high_s8,
-    vmull_high_s8, vmull_s8, vpadalq_s16, vpaddlq_s16, vpaddq_s32, vst1q_s32,
+    vmull_high_s8, vmull_s8, vpadalq_s16, vpaddq_s32, vst1q_s32,
 };
+use std::arch::asm;
 
 use super::{Bytes, DepthwiseBytes, Kernels, Narrow, Operands, Shape, plain};
 
@@ -77,31 +78,20 @@ unsafe fn panel<const R: usize, const ANY: bool>(
     unsafe {
         let rows: [*const i8; R] = std::array::from_fn(|r| left.add(r * stride));
         let whole = length / 16 * 16;
-        let mut totals;
-        if whole > 0 {
-            let x = rows.map(|row| vld1q_s8(row));
-            totals = std::array::from_fn(|c| {
-                let w = vld1q_s8(right.add(c * 16));
-                x.map(|x| onto::<ANY>(None, x, w))
-            });
-            let mut columns = right.add(16 * COLUMNS);
-            let mut at = 16;
-            while at < whole {
-                let x = rows.map(|row| vld1q_s8(row.add(at)));
-                for (c, totals) in totals.iter_mut().enumerate() {
-                    let w = vld1q_s8(columns.add(c * 16));
-                    for r in 0..R {
-                        totals[r] = onto::<ANY>(Some(totals[r]), x[r], w);
-                    }
-                }
-                columns = columns.add(16 * COLUMNS);
-                at += 16;
-            }
-        } else {
-            totals = [[vdupq_n_s32(0); R]; COLUMNS];
+        let mut totals = [[vdupq_n_s32(0); R]; COLUMNS];
+        let mut columns = right;
+        let mut at = 0;
+        if at < whole {
+            group::<R, ANY, true>(&mut totals, rows.map(|row| vld1q_s8(row)), columns);
+            columns = columns.add(16 * COLUMNS);
+            at = 16;
+        }
+        while at < whole {
+            group::<R, ANY, false>(&mut totals, rows.map(|row| vld1q_s8(row.add(at))), columns);
+            columns = columns.add(16 * COLUMNS);
+            at += 16;
         }
         if whole < length {
-            let columns = right.add(whole * COLUMNS);
             let x = rows.map(|row| vld1_s8(row.add(whole)));
             for (c, totals) in totals.iter_mut().enumerate() {
                 let w = vld1_s8(columns.add(c * 8));
@@ -122,11 +112,76 @@ unsafe fn panel<const R: usize, const ANY: bool>(
     }
 }
 
-/// Adds 16 products, pairs of neighbours together.
+/// Adds 16 products per row and column, or begins the sums with the `FIRST`.
+///
+/// # Safety
+/// `columns` points to 128 weights.
 #[inline]
 #[target_feature(enable = "neon")]
-fn onto<const ANY: bool>(total: Option<int32x4_t>, x: int8x16_t, w: int8x16_t) -> int32x4_t {
-    let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
-    let add = |low| total.map_or_else(|| vpaddlq_s16(low), |total| vpadalq_s16(total, low));
-    if ANY { vpadalq_s16(add(low), vmull_high_s8(x, w)) } else { add(vmlal_high_s8(low, x, w)) }
+unsafe fn group<const R: usize, const ANY: bool, const FIRST: bool>(
+    totals: &mut [[int32x4_t; R]; COLUMNS],
+    x: [int8x16_t; R],
+    columns: *const i8,
+) {
+    let (pairs, _) = totals.as_chunks_mut::<2>();
+    for (c, totals) in pairs.iter_mut().enumerate() {
+        // SAFETY: as the caller promises.
+        let w = unsafe { [vld1q_s8(columns.add(c * 32)), vld1q_s8(columns.add(c * 32 + 16))] };
+        if let ([x, y], false) = (&x[..], ANY) {
+            let sums = four::<FIRST>([totals[0][0], totals[0][1], totals[1][0], totals[1][1]], [*x, *y], w);
+            for (i, sum) in sums.into_iter().enumerate() {
+                totals[i / 2][i % 2] = sum;
+            }
+            continue;
+        }
+        for (totals, w) in totals.iter_mut().zip(w) {
+            for (total, x) in totals.iter_mut().zip(x) {
+                let low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+                *total = if ANY {
+                    vpadalq_s16(vpadalq_s16(*total, low), vmull_high_s8(x, w))
+                } else {
+                    vpadalq_s16(*total, vmlal_high_s8(low, x, w))
+                };
+            }
+        }
+    }
+}
+
+/// Two rows by two columns, in one piece: the compiler moves products away from their sums until it has no registers
+/// left.
+#[inline]
+#[target_feature(enable = "neon")]
+fn four<const FIRST: bool>(sums: [int32x4_t; 4], [x, y]: [int8x16_t; 2], [w, v]: [int8x16_t; 2]) -> [int32x4_t; 4] {
+    let [mut a, mut b, mut c, mut d] = sums;
+    macro_rules! products {
+        ($how:ident, $add:literal) => {
+            asm!(
+                "smull {p:v}.8h, {x:v}.8b, {w:v}.8b",
+                "smull {q:v}.8h, {y:v}.8b, {w:v}.8b",
+                "smull {r:v}.8h, {x:v}.8b, {v:v}.8b",
+                "smull {s:v}.8h, {y:v}.8b, {v:v}.8b",
+                "smlal2 {p:v}.8h, {x:v}.16b, {w:v}.16b",
+                "smlal2 {q:v}.8h, {y:v}.16b, {w:v}.16b",
+                "smlal2 {r:v}.8h, {x:v}.16b, {v:v}.16b",
+                "smlal2 {s:v}.8h, {y:v}.16b, {v:v}.16b",
+                concat!($add, " {a:v}.4s, {p:v}.8h"),
+                concat!($add, " {b:v}.4s, {q:v}.8h"),
+                concat!($add, " {c:v}.4s, {r:v}.8h"),
+                concat!($add, " {d:v}.4s, {s:v}.8h"),
+                x = in(vreg) x, y = in(vreg) y, w = in(vreg) w, v = in(vreg) v,
+                p = out(vreg) _, q = out(vreg) _, r = out(vreg) _, s = out(vreg) _,
+                a = $how(vreg) a, b = $how(vreg) b, c = $how(vreg) c, d = $how(vreg) d,
+                options(pure, nomem, nostack, preserves_flags),
+            )
+        };
+    }
+    // SAFETY: they touch nothing but their operands.
+    unsafe {
+        if FIRST {
+            products!(out, "saddlp");
+        } else {
+            products!(inout, "sadalp");
+        }
+    }
+    [a, b, c, d]
 }

@@ -1,9 +1,7 @@
 //! Depthwise convolutions of bytes: pairs of taps are added in 16 bits, then to sums of 32.
 
-use std::arch::aarch64::{
-    int8x16_t, int16x8_t, int32x4_t, vaddw_high_s16, vaddw_s16, vget_low_s8, vget_low_s16, vld1q_f32, vld1q_s8,
-    vld1q_s32, vmlal_high_s8, vmlal_s8, vmull_high_s8, vmull_s8, vst1q_s8,
-};
+use std::arch::aarch64::{int8x16_t, int32x4_t, vld1q_f32, vld1q_s8, vld1q_s32, vst1q_s8};
+use std::arch::asm;
 
 use super::super::{DepthwiseRow, plain};
 use super::finish::Bounded;
@@ -32,44 +30,55 @@ pub(super) fn convolve<const ANY: bool>(row: &Row<'_>, out: &mut [i8]) {
     }
 }
 
-/// 16 products and sums of two of them.
-#[derive(Clone, Copy)]
-struct Pair(int16x8_t, int16x8_t);
-
-impl Pair {
-    #[inline]
-    #[target_feature(enable = "neon")]
-    fn of(x: int8x16_t, w: int8x16_t) -> Pair {
-        Pair(vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w))
+/// Adds 16 products to their sums.
+#[inline]
+#[target_feature(enable = "neon")]
+fn one(sums: [int32x4_t; 4], x: int8x16_t, w: int8x16_t) -> [int32x4_t; 4] {
+    let [mut a, mut b, mut c, mut d] = sums;
+    // SAFETY: as in `both`.
+    unsafe {
+        asm!(
+            "smull {p:v}.8h, {x:v}.8b, {w:v}.8b",
+            "smull2 {q:v}.8h, {x:v}.16b, {w:v}.16b",
+            "saddw {a:v}.4s, {a:v}.4s, {p:v}.4h",
+            "saddw2 {b:v}.4s, {b:v}.4s, {p:v}.8h",
+            "saddw {c:v}.4s, {c:v}.4s, {q:v}.4h",
+            "saddw2 {d:v}.4s, {d:v}.4s, {q:v}.8h",
+            x = in(vreg) x, w = in(vreg) w, p = out(vreg) _, q = out(vreg) _,
+            a = inout(vreg) a, b = inout(vreg) b, c = inout(vreg) c, d = inout(vreg) d,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    fn and(self, x: int8x16_t, w: int8x16_t) -> Pair {
-        Pair(vmlal_s8(self.0, vget_low_s8(x), vget_low_s8(w)), vmlal_high_s8(self.1, x, w))
-    }
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    fn onto(self, sums: [int32x4_t; 4]) -> [int32x4_t; 4] {
-        [
-            vaddw_s16(sums[0], vget_low_s16(self.0)),
-            vaddw_high_s16(sums[1], self.0),
-            vaddw_s16(sums[2], vget_low_s16(self.1)),
-            vaddw_high_s16(sums[3], self.1),
-        ]
-    }
+    [a, b, c, d]
 }
 
-/// Two taps onto sums.
+/// Adds the products of two taps.
 #[inline]
 #[target_feature(enable = "neon")]
 fn both<const ANY: bool>(sums: [int32x4_t; 4], x: [int8x16_t; 2], w: [int8x16_t; 2]) -> [int32x4_t; 4] {
     if ANY {
-        Pair::of(x[1], w[1]).onto(Pair::of(x[0], w[0]).onto(sums))
-    } else {
-        Pair::of(x[0], w[0]).and(x[1], w[1]).onto(sums)
+        return one(one(sums, x[0], w[0]), x[1], w[1]);
     }
+    let [mut a, mut b, mut c, mut d] = sums;
+    // SAFETY: it touches nothing but its operands. In one piece, for the compiler takes the upper halves of weights
+    // out of loops and has then neither registers nor `smull2` for them.
+    unsafe {
+        asm!(
+            "smull {p:v}.8h, {x:v}.8b, {w:v}.8b",
+            "smull2 {q:v}.8h, {x:v}.16b, {w:v}.16b",
+            "smlal {p:v}.8h, {y:v}.8b, {v:v}.8b",
+            "smlal2 {q:v}.8h, {y:v}.16b, {v:v}.16b",
+            "saddw {a:v}.4s, {a:v}.4s, {p:v}.4h",
+            "saddw2 {b:v}.4s, {b:v}.4s, {p:v}.8h",
+            "saddw {c:v}.4s, {c:v}.4s, {q:v}.4h",
+            "saddw2 {d:v}.4s, {d:v}.4s, {q:v}.8h",
+            x = in(vreg) x[0], y = in(vreg) x[1], w = in(vreg) w[0], v = in(vreg) w[1],
+            p = out(vreg) _, q = out(vreg) _,
+            a = inout(vreg) a, b = inout(vreg) b, c = inout(vreg) c, d = inout(vreg) d,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    [a, b, c, d]
 }
 
 /// 16 channels from `start` on, for a window of nine taps, whose weights stay in registers.
@@ -89,8 +98,10 @@ unsafe fn nine<const ANY: bool>(row: &Row<'_>, taps: &[usize; 9], start: usize, 
         let factors = [0, 4, 8, 12].map(|c| vld1q_f32(row.factors.as_ptr().add(start + c)));
         let mut at = 0;
         for _ in 0..row.count {
+            // So that the compiler does not make nine running addresses of one.
+            asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags));
             let tap = |t: usize| vld1q_s8(places[t].add(at));
-            let mut sums = Pair::of(tap(8), weights[8]).onto(bias);
+            let mut sums = one(bias, tap(8), weights[8]);
             for t in [0, 2, 4, 6] {
                 sums = both::<ANY>(sums, [tap(t), tap(t + 1)], [weights[t], weights[t + 1]]);
             }
@@ -152,7 +163,7 @@ unsafe fn outputs<const ANY: bool, const N: usize>(row: &Row<'_>, start: usize, 
         if let [place] = pairs.remainder() {
             let w = vld1q_s8(weights);
             for (n, sums) in sums.iter_mut().enumerate() {
-                *sums = Pair::of(vld1q_s8(input.add(place + n * step)), w).onto(*sums);
+                *sums = one(*sums, vld1q_s8(input.add(place + n * step)), w);
             }
         }
         let bounded = Bounded::new(low, high, zero);
