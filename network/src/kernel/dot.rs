@@ -63,7 +63,7 @@ unsafe fn panel<const R: usize>(
             group::<R, 2>(&mut totals, &x, columns.add(64));
             group::<R, 3>(&mut totals, &x, columns.add(96));
             columns = columns.add(16 * COLUMNS);
-            at += 16;
+            at = neon::offset(at + 16);
         }
         if at < length {
             let x = rows.map(|row| vcombine_s8(vld1_s8(row.add(at)), vdup_n_s8(0)));

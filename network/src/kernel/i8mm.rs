@@ -79,7 +79,7 @@ unsafe fn panel<const P: usize>(
             group(&mut totals, &x[0], columns);
             group(&mut totals, &x[1], columns.add(64));
             columns = columns.add(16 * COLUMNS);
-            at += 16;
+            at = neon::offset(at + 16);
         }
         if at < length {
             let mut x = [vdupq_n_s8(0); P];

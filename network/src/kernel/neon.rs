@@ -112,6 +112,16 @@ unsafe fn panel<const R: usize, const ANY: bool>(
     }
 }
 
+/// `at`, in a way that keeps the compiler from making one running address for each row out of it.
+#[inline]
+pub(super) fn offset(mut at: usize) -> usize {
+    // SAFETY: there is no instruction in it.
+    unsafe {
+        asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags));
+    }
+    at
+}
+
 /// Adds 16 products per row and column, or begins the sums with the `FIRST`.
 ///
 /// # Safety

@@ -5,6 +5,7 @@ use std::arch::asm;
 
 use super::super::{DepthwiseRow, plain};
 use super::finish::Bounded;
+use super::offset;
 
 type Row<'a> = DepthwiseRow<'a, i8, i8, i32>;
 
@@ -98,8 +99,7 @@ unsafe fn nine<const ANY: bool>(row: &Row<'_>, taps: &[usize; 9], start: usize, 
         let factors = [0, 4, 8, 12].map(|c| vld1q_f32(row.factors.as_ptr().add(start + c)));
         let mut at = 0;
         for _ in 0..row.count {
-            // So that the compiler does not make nine running addresses of one.
-            asm!("/* {0} */", inout(reg) at, options(pure, nomem, nostack, preserves_flags));
+            at = offset(at);
             let tap = |t: usize| vld1q_s8(places[t].add(at));
             let mut sums = one(bias, tap(8), weights[8]);
             for t in [0, 2, 4, 6] {
