@@ -178,6 +178,27 @@ check_bare_metal() {
     skip "the core for $core_target; \`rustup target add $core_target\` did not work here"
 }
 
+# The kernels of the network crate on emulated ARM processors.
+check_kernels() {
+    if ! { has aarch64-linux-gnu-gcc && has qemu-aarch64-static; }; then
+        debian_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static || true
+    fi
+    if ! { has aarch64-linux-gnu-gcc && has qemu-aarch64-static; }; then
+        skip "the kernels on ARM processors; install gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user-static"
+        return
+    fi
+    local target
+    for target in aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf; do
+        [ -d "$(rustc --print target-libdir --target "$target")" ] && continue
+        if ! has rustup || ! rustup target add "$target"; then
+            skip "the kernels on ARM processors; \`rustup target add $target\` did not work here"
+            return
+        fi
+    done
+    run cargo clippy --locked -p shelfwatch-network --all-targets --release --target aarch64-unknown-linux-gnu -- -D warnings
+    run cross/kernels.sh
+}
+
 check_dependencies() {
     if ! cargo deny --version >/dev/null 2>&1; then
         if ! left 12; then
@@ -228,6 +249,7 @@ run cargo clippy --locked --no-default-features --features device --release -- -
 run cargo test --locked --workspace --release
 if [ "$mode" = all ]; then
     check_bare_metal
+    check_kernels
     RUSTDOCFLAGS="-D warnings" run cargo doc --locked --no-deps --workspace --release
     check_dependencies
     check_oldest_rust

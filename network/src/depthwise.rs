@@ -1,7 +1,7 @@
 //! Convolutions of each channel with its own weights, computed without gathering the windows.
 
 use crate::gather::Gather;
-use crate::kernel::{DepthwiseRow, Kernels};
+use crate::kernel::{Convolve, DepthwiseBytes, DepthwiseRow, Kernels};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
 /// A depthwise convolution with its weights packed for one kind of processor.
@@ -19,8 +19,14 @@ pub(crate) struct Depthwise {
 }
 
 enum Packed {
-    Bytes { weights: Vec<i16>, bias: Vec<i32>, factors: Vec<f32>, padding: i8, zero: i8 },
+    Bytes { taps: Taps, bias: Vec<i32>, factors: Vec<f32>, padding: i8, zero: i8 },
     Reals { weights: Vec<f32>, bias: Vec<f32> },
+}
+
+/// Integer weights with the kernel that reads them.
+enum Taps {
+    Wide(Vec<i16>, Convolve<i8, i16, i32>),
+    Narrow(Vec<i8>, Convolve<i8, i8, i32>),
 }
 
 /// Memory for one gathered window, and for the places of the taps.
@@ -53,8 +59,14 @@ impl Depthwise {
                     .map(|(w, b)| b - i32::from(padding) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
                     .collect();
                 let factors = if factors.len() == 1 { vec![factors[0]; channels] } else { factors.clone() };
-                let weights = (kernels.pack_depthwise)(&by_tap, taps, channels);
-                Packed::Bytes { weights, bias, factors, padding, zero }
+                let taps = match kernels.depthwise {
+                    DepthwiseBytes::Wide { pack, convolve } => Taps::Wide(pack(&by_tap, taps, channels), convolve),
+                    DepthwiseBytes::Narrow(kernel) => {
+                        let convolve = kernel.of(&by_tap);
+                        Taps::Narrow(by_tap, convolve)
+                    }
+                };
+                Packed::Bytes { taps, bias, factors, padding, zero }
             }
             (Weights::Reals { values, bias }, Element::Real, Element::Real) => {
                 Packed::Reals { weights: transposed(values, taps, channels), bias: bias.clone() }
@@ -85,19 +97,33 @@ impl Depthwise {
     }
 
     pub(crate) fn of_bytes(&self, input: &[i8], windows: &mut Windows, out: &mut [i8]) {
-        let Packed::Bytes { weights, bias, factors, padding, zero } = &self.weights else {
-            unreachable!("checked with the program")
-        };
+        let Packed::Bytes { taps, padding, .. } = &self.weights else { unreachable!("checked with the program") };
+        match taps {
+            Taps::Wide(weights, convolve) => self.integers(input, *padding, weights, *convolve, windows, out),
+            Taps::Narrow(weights, convolve) => self.integers(input, *padding, weights, *convolve, windows, out),
+        }
+    }
+
+    fn integers<W>(
+        &self,
+        input: &[i8],
+        padding: i8,
+        weights: &[W],
+        convolve: Convolve<i8, W, i32>,
+        windows: &mut Windows,
+        out: &mut [i8],
+    ) {
+        let Packed::Bytes { bias, factors, zero, .. } = &self.weights else { unreachable!("as in `of_bytes`") };
         let Bounds { low, high } = self.bounds;
         let Windows { bytes, taps, .. } = windows;
-        self.rows(input, *padding, bytes, taps, out, |input, taps, step, count, out| {
+        self.rows(input, padding, bytes, taps, out, |input, taps, step, count, out| {
             let channels = self.channels;
             let row =
                 DepthwiseRow { input, taps, step, count, channels, weights, bias, factors, low, high, zero: *zero };
             // SAFETY: the table belongs to a processor that this machine is.
             #[expect(unsafe_code, reason = "calls a kernel of this processor")]
             unsafe {
-                (self.kernels.depthwise)(&row, out);
+                convolve(&row, out);
             }
         });
     }

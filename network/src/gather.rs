@@ -57,6 +57,11 @@ impl Gather {
             };
             if together {
                 let start = window.start(1, x);
+                if start >= 0 && start as usize + kernel_columns <= *width {
+                    let from = (source * width + start as usize) * depth;
+                    out.copy_from_slice(&values[from..][..line]);
+                    continue;
+                }
                 let before = start.min(0).unsigned_abs().min(kernel_columns);
                 let first = start.max(0) as usize;
                 let inside = (kernel_columns - before).min(width.saturating_sub(first));

@@ -20,6 +20,7 @@ mod error;
 mod gather;
 mod kernel;
 mod machine;
+mod packing;
 mod plain_step;
 mod pool;
 mod product;

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use crate::gather::Gather;
 use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Strip, Tile};
+use crate::packing::{pack, padded};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
-/// Rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
-const BLOCK: usize = 48;
+/// Most rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
+const BLOCK: usize = 56;
 
 /// Longest piece of a row that is multiplied at once, so that a block of columns stays in the first cache.
 const PIECE: usize = 768;
@@ -16,6 +17,7 @@ const PIECE: usize = 768;
 pub(crate) struct Multiplication {
     kernels: &'static Kernels,
     gather: Gather,
+    shape: Shape,
     groups: usize,
     /// Output positions.
     positions: usize,
@@ -23,7 +25,7 @@ pub(crate) struct Multiplication {
     width: usize,
     /// Values of one window.
     length: usize,
-    /// Distance of gathered windows: the length, filled up to the kernel's depth.
+    /// Distance of gathered windows: the length, filled up as the kernel needs it.
     stride: usize,
     bounds: Bounds,
     columns: Columns,
@@ -32,7 +34,7 @@ pub(crate) struct Multiplication {
 /// Packed weights, group by group.
 enum Columns {
     Wide(Integers<i16>, Tile<i16, i16, i32>, Option<Strip<i16>>),
-    Narrow(Integers<i8>, Tile<i8, i8, i32>, Option<Strip<i8>>),
+    Narrow(Integers<i8>, Tile<i8, i8, i32>),
     Reals { packed: Vec<f32>, bias: Vec<f32> },
 }
 
@@ -82,9 +84,9 @@ impl Multiplication {
                         let packed = pack(values, length, width, shape, i16::from);
                         Columns::Wide(Integers { packed, bias, factors, padding: zero }, tile, strip)
                     }
-                    Bytes::Narrow(tile, strip) => {
+                    Bytes::Narrow(kernel) => {
                         let packed = pack(values, length, width, shape, |w| w);
-                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, tile, strip)
+                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, kernel.of(values))
                     }
                 };
                 (shape, columns)
@@ -98,11 +100,12 @@ impl Multiplication {
         Multiplication {
             kernels,
             gather: Gather::new(product.window, input, output),
+            shape,
             groups,
             positions: output.positions(),
             width,
             length,
-            stride: length.next_multiple_of(shape.depth),
+            stride: length.next_multiple_of(shape.fill),
             bounds: product.bounds,
             columns,
         }
@@ -113,30 +116,32 @@ impl Multiplication {
         fn grow<T: Copy + Default>(buffer: &mut Vec<T>, to: usize) {
             buffer.resize(buffer.len().max(to), T::default());
         }
-        let rows = BLOCK.min(self.positions) * self.stride;
+        let rows = self.block().min(self.positions) * self.stride;
+        let tile = self.block() * self.shape.columns;
+        // Long rows are multiplied piece by piece, and all their sums are kept until the last piece.
+        let sums = if self.stride <= PIECE { tile } else { self.width.div_ceil(self.shape.columns) * tile };
         match self.columns {
             Columns::Reals { .. } => {
                 grow(&mut scratch.reals, rows);
-                grow(&mut scratch.real_sums, self.sums(self.kernels.real_shape));
+                grow(&mut scratch.real_sums, sums);
             }
             Columns::Wide(..) => {
                 grow(&mut scratch.bytes, rows);
                 grow(&mut scratch.wide, rows);
-                grow(&mut scratch.sums, self.sums(self.kernels.shape));
-                grow(&mut scratch.real_sums, self.kernels.shape.rows * self.kernels.shape.columns);
+                grow(&mut scratch.sums, sums);
+                grow(&mut scratch.real_sums, tile);
             }
             Columns::Narrow(..) => {
                 grow(&mut scratch.bytes, rows);
-                grow(&mut scratch.sums, self.sums(self.kernels.shape));
-                grow(&mut scratch.real_sums, self.kernels.shape.rows * self.kernels.shape.columns);
+                grow(&mut scratch.sums, sums);
+                grow(&mut scratch.real_sums, tile);
             }
         }
     }
 
-    /// Sums that are kept at the same time.
-    fn sums(&self, shape: Shape) -> usize {
-        let tile = shape.rows * shape.columns;
-        if self.stride <= PIECE { tile } else { BLOCK.div_ceil(shape.rows) * self.width.div_ceil(shape.columns) * tile }
+    /// Most rows that are multiplied together: whole panels of the kernel.
+    fn block(&self) -> usize {
+        BLOCK / self.shape.rows * self.shape.rows
     }
 
     /// Computes the product of bytes.
@@ -162,8 +167,8 @@ impl Multiplication {
                     }
                     self.integers(integers, (*tile, *strip), wide, group, block, sums, real_sums, &mut target);
                 }
-                Columns::Narrow(integers, tile, strip) => {
-                    self.integers(integers, (*tile, *strip), left, group, block, sums, real_sums, &mut target);
+                Columns::Narrow(integers, tile) => {
+                    self.integers(integers, (*tile, None), left, group, block, sums, real_sums, &mut target);
                 }
                 Columns::Reals { .. } => unreachable!("checked with the program"),
             }
@@ -184,26 +189,23 @@ impl Multiplication {
                 self.gather.rows(input, 0.0, &channels, block.clone(), self.stride, left);
                 left
             };
-            let shape = self.kernels.real_shape;
+            let (width, stride) = (self.shape.columns, self.width * self.groups);
+            let Bounds { low, high } = self.bounds;
             if let (Some(strip), true) = (self.kernels.real_strip, self.stride <= PIECE) {
-                let Bounds { low, high } = self.bounds;
-                let stride = self.width * self.groups;
-                self.strips(shape, packed, group, |right, columns, first, at| {
-                    let operands = Operands { left, stride: self.stride, rows, right, groups: self.stride };
-                    let (bias, out) = (&bias[at..][..shape.columns], &mut out[block.start * stride + first..]);
+                self.strips(packed, group, |right, columns, first, at| {
+                    let start = Some(&bias[at..][..width]);
+                    let operands = Operands { left, stride: self.stride, rows, right, length: self.stride, start };
                     // SAFETY: the table belongs to a processor that this machine is.
                     #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                     unsafe {
-                        strip(&operands, bias, [low, high], [columns, stride], out);
+                        strip(&operands, [low, high], [columns, stride], &mut out[block.start * stride + first..]);
                     }
                 });
                 continue;
             }
-            self.tiles(shape, self.kernels.reals, left, packed, bias, group, block, real_sums, |sums, tile| {
-                let Bounds { low, high } = self.bounds;
-                let (stride, Finished { rows, columns, .. }) = (self.width * self.groups, *tile);
-                let factors = &ones;
-                let finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero: 0, stride };
+            self.tiles(self.kernels.reals, left, packed, bias, group, block, real_sums, |sums, tile| {
+                let Finished { rows, columns, .. } = *tile;
+                let finish = Finish { width, rows, columns, factors: &ones, low, high, zero: 0, stride };
                 // SAFETY: the table belongs to a processor that this machine is.
                 #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                 unsafe {
@@ -225,31 +227,28 @@ impl Multiplication {
         reals: &mut [f32],
         target: &mut Target<'_>,
     ) {
-        let shape = self.kernels.shape;
+        let (width, stride) = (self.shape.columns, self.width * self.groups);
         if let (Some(strip), Target::Bytes(out, zero), true) = (strip, &mut *target, self.stride <= PIECE) {
             let Bounds { low, high } = self.bounds;
-            let (stride, rows) = (self.width * self.groups, block.len());
-            self.strips(shape, &integers.packed, group, |right, columns, first, packed| {
-                let groups = self.stride / shape.depth;
-                let operands = Operands { left, stride: self.stride, rows, right, groups };
-                let (bias, factors) =
-                    (&integers.bias[packed..][..shape.columns], &integers.factors[packed..][..shape.columns]);
-                let zero = *zero;
-                let finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero, stride };
-                let out = &mut out[block.start * stride + first..];
+            let (rows, zero) = (block.len(), *zero);
+            self.strips(&integers.packed, group, |right, columns, first, packed| {
+                let start = Some(&integers.bias[packed..][..width]);
+                let operands = Operands { left, stride: self.stride, rows, right, length: self.stride, start };
+                let factors = &integers.factors[packed..][..width];
+                let finish = Finish { width, rows, columns, factors, low, high, zero, stride };
                 // SAFETY: the table belongs to a processor that this machine is.
                 #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                 unsafe {
-                    strip(&operands, bias, &finish, out);
+                    strip(&operands, &finish, &mut out[block.start * stride + first..]);
                 }
             });
             return;
         }
-        self.tiles(shape, tile, left, &integers.packed, &integers.bias, group, block, sums, |sums, tile| {
+        self.tiles(tile, left, &integers.packed, &integers.bias, group, block, sums, |sums, tile| {
             let Bounds { low, high } = self.bounds;
-            let factors = &integers.factors[tile.packed..][..shape.columns];
-            let (stride, Finished { rows, columns, .. }) = (self.width * self.groups, *tile);
-            let mut finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero: 0, stride };
+            let factors = &integers.factors[tile.packed..][..width];
+            let Finished { rows, columns, .. } = *tile;
+            let mut finish = Finish { width, rows, columns, factors, low, high, zero: 0, stride };
             // SAFETY: the table belongs to a processor that this machine is.
             #[expect(unsafe_code, reason = "calls a kernel of this processor")]
             match target {
@@ -268,22 +267,21 @@ impl Multiplication {
 
     /// Calls `run` for each block of columns of a group with the packed block, the columns that count, the first output
     /// channel, and the place of the block's bias.
-    fn strips<E>(&self, shape: Shape, packed: &[E], group: usize, mut run: impl FnMut(&[E], usize, usize, usize)) {
-        let blocks = self.width.div_ceil(shape.columns);
-        let size = self.stride * shape.columns;
+    fn strips<E>(&self, packed: &[E], group: usize, mut run: impl FnMut(&[E], usize, usize, usize)) {
+        let Shape { columns, .. } = self.shape;
+        let blocks = self.width.div_ceil(columns);
+        let size = self.stride * columns;
         for at in 0..blocks {
-            let first = at * shape.columns;
             let packed = &packed[(group * blocks + at) * size..][..size];
-            let columns = shape.columns.min(self.width - first);
-            run(packed, columns, group * self.width + first, (group * blocks + at) * shape.columns);
+            let counted = columns.min(self.width - at * columns);
+            run(packed, counted, group * self.width + at * columns, (group * blocks + at) * columns);
         }
     }
 
-    /// Multiplies one block of rows with all columns of a group and hands on each finished tile.
+    /// Multiplies one block of rows with all columns of a group and hands on the finished sums of each tile.
     #[expect(clippy::too_many_arguments, reason = "the parts of one scratch, borrowed apart")]
     fn tiles<L: Copy, S: Copy>(
         &self,
-        shape: Shape,
         multiply: Tile<L, L, S>,
         left: &[L],
         packed: &[L],
@@ -293,40 +291,35 @@ impl Multiplication {
         sums: &mut [S],
         mut finish: impl FnMut(&[S], &Finished),
     ) {
-        let Shape { rows: most, columns, depth } = shape;
+        let Shape { columns, .. } = self.shape;
         let rows = block.len();
         let blocks = self.width.div_ceil(columns);
         let column = self.stride * columns;
         let packed = &packed[group * blocks * column..][..blocks * column];
         let bias = &bias[group * blocks * columns..][..blocks * columns];
+        let size = self.block() * columns;
         let pieces = self.stride.div_ceil(PIECE);
         for piece in 0..pieces {
             let start = piece * PIECE;
             let length = PIECE.min(self.stride - start);
+            let left = &left[start..];
             for at in 0..blocks {
                 let right = &packed[at * column + start * columns..][..length * columns];
-                for (panel, first) in (0..rows).step_by(most).enumerate() {
-                    let slot = if pieces == 1 { 0 } else { panel * blocks + at };
-                    let sums = &mut sums[slot * most * columns..][..most * columns];
-                    if piece == 0 {
-                        let bias = &bias[at * columns..][..columns];
-                        sums.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(bias));
-                    }
-                    let rows = most.min(rows - first);
-                    let left = &left[first * self.stride + start..];
-                    let operands = Operands { left, stride: self.stride, rows, right, groups: length / depth };
-                    // SAFETY: the table belongs to a processor that this machine is.
-                    #[expect(unsafe_code, reason = "calls a kernel of this processor")]
-                    unsafe {
-                        multiply(&operands, sums);
-                    }
-                    if piece + 1 == pieces {
-                        let channel = group * self.width + at * columns;
-                        let place = (block.start + first) * self.width * self.groups + channel;
-                        let packed = (group * blocks + at) * columns;
-                        let columns = columns.min(self.width - at * columns);
-                        finish(sums, &Finished { place, packed, rows, columns });
-                    }
+                let slot = if pieces == 1 { 0 } else { at };
+                let sums = &mut sums[slot * size..][..size];
+                let start = (piece == 0).then(|| &bias[at * columns..][..columns]);
+                let operands = Operands { left, stride: self.stride, rows, right, length, start };
+                // SAFETY: the table belongs to a processor that this machine is.
+                #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+                unsafe {
+                    multiply(&operands, sums);
+                }
+                if piece + 1 == pieces {
+                    let channel = group * self.width + at * columns;
+                    let place = block.start * self.width * self.groups + channel;
+                    let counted = columns.min(self.width - at * columns);
+                    let packed = (group * blocks + at) * columns;
+                    finish(&sums[..rows * columns], &Finished { place, packed, rows, columns: counted });
                 }
             }
         }
@@ -335,11 +328,11 @@ impl Multiplication {
     /// Group, its input channels, and output positions of each block.
     fn blocks(&self) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
         let depth = self.gather.input[2] / self.groups;
-        let positions = self.positions;
+        let (positions, most) = (self.positions, self.block());
         (0..self.groups).flat_map(move |group| {
             (0..positions)
-                .step_by(BLOCK)
-                .map(move |first| (group, group * depth..(group + 1) * depth, first..positions.min(first + BLOCK)))
+                .step_by(most)
+                .map(move |first| (group, group * depth..(group + 1) * depth, first..positions.min(first + most)))
         })
     }
 
@@ -351,54 +344,17 @@ impl Multiplication {
     fn padding(&self) -> i8 {
         match &self.columns {
             Columns::Wide(integers, ..) => integers.padding,
-            Columns::Narrow(integers, ..) => integers.padding,
+            Columns::Narrow(integers, _) => integers.padding,
             Columns::Reals { .. } => 0,
         }
     }
 }
 
-/// A finished tile: where its first result goes, the place of its first packed column, and how much of it counts.
+/// Finished sums: where their first result goes, the place of their first packed column, and how many of them count.
 #[derive(Clone, Copy)]
 struct Finished {
     place: usize,
     packed: usize,
     rows: usize,
     columns: usize,
-}
-
-/// Weights by group, block of columns, piece of `depth` values, column.
-fn pack<W: Copy, P: Default + Copy>(
-    weights: &[W],
-    length: usize,
-    width: usize,
-    shape: Shape,
-    convert: impl Fn(W) -> P,
-) -> Vec<P> {
-    let Shape { columns, depth, .. } = shape;
-    let stride = length.next_multiple_of(depth);
-    let mut packed = Vec::with_capacity(weights.len() / length / width * width.next_multiple_of(columns) * stride);
-    for group in weights.chunks_exact(length * width) {
-        for first in (0..width).step_by(columns) {
-            for start in (0..stride).step_by(depth) {
-                for column in first..first + columns {
-                    for at in start..start + depth {
-                        let inside = column < width && at < length;
-                        packed.push(if inside { convert(group[column * length + at]) } else { P::default() });
-                    }
-                }
-            }
-        }
-    }
-    packed
-}
-
-/// One value per column, each group filled up to whole blocks of columns.
-fn padded<T: Copy + Default>(values: &[T], width: usize, columns: usize) -> Vec<T> {
-    values
-        .chunks_exact(width)
-        .flat_map(|group| {
-            let fill = width.next_multiple_of(columns) - width;
-            group.iter().copied().chain(std::iter::repeat_n(T::default(), fill))
-        })
-        .collect()
 }

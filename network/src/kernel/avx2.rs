@@ -9,18 +9,17 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use super::{Bytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, plain};
+use super::{Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, plain};
 
 pub(super) static KERNELS: Kernels = Kernels {
-    shape: Shape { rows: ROWS, columns: COLUMNS, depth: 2 },
+    shape: SHAPE,
     bytes: Bytes::Wide(tile, Some(strip)),
-    real_shape: Shape { rows: ROWS, columns: COLUMNS, depth: 1 },
+    real_shape: REAL_SHAPE,
     reals: tile_real,
     real_strip: Some(strip_real),
     requantise,
     widen,
-    pack_depthwise: avx2_depthwise::pack,
-    depthwise: avx2_depthwise::bytes,
+    depthwise: DepthwiseBytes::Wide { pack: avx2_depthwise::pack, convolve: avx2_depthwise::bytes },
     depthwise_real: avx2_depthwise::reals,
     quantise,
     add,
@@ -33,6 +32,8 @@ pub(super) static KERNELS: Kernels = Kernels {
 
 const ROWS: usize = 6;
 const COLUMNS: usize = 16;
+const SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 2, fill: 2 };
+const REAL_SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 1, fill: 1 };
 
 /// Plain kernels compiled with these instructions.
 macro_rules! recompiled {
@@ -55,14 +56,6 @@ recompiled! {
     clamp(values: &[f32], finish: &Finish<'_>, out: &mut [f32]);
     column_sums(bytes: &[i8], sums: &mut [i32]);
     greatest(bytes: &[i8], out: &mut [i8]);
-}
-
-/// Asserts that the rows and columns hold what a product reads.
-fn check<L, R>(operands: &Operands<'_, L, R>, depth: usize) {
-    let Operands { left, stride, rows, right, groups } = operands;
-    assert!(*rows > 0, "no rows");
-    assert!(left.len() >= stride * (rows - 1) + groups * depth, "left rows end too soon");
-    assert!(right.len() >= groups * depth * COLUMNS, "packed columns end too soon");
 }
 
 /// Two vectors of sums for each of R rows.
@@ -145,9 +138,8 @@ macro_rules! panels {
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn tile(operands: &Operands<'_, i16, i16>, sums: &mut [i32]) {
-    check(operands, 2);
-    assert!(sums.len() >= operands.rows * COLUMNS, "too few sums");
+fn tile(operands: &Operands<'_, i16, i16, i32>, sums: &mut [i32]) {
+    operands.check(SHAPE, sums);
     // SAFETY: asserted above.
     unsafe { panels!(operands.rows, tile_panel(operands, sums.as_mut_ptr())) }
 }
@@ -156,16 +148,16 @@ fn tile(operands: &Operands<'_, i16, i16>, sums: &mut [i32]) {
 /// `operands` is checked, and `sums` holds 16 values per row.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, i16>, sums: *mut i32) {
-    let Operands { left, stride, right, groups, .. } = *operands;
+unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, i16, i32>, sums: *mut i32) {
+    let Operands { left, stride, right, length, start, .. } = *operands;
     // SAFETY: as the caller promises.
     unsafe {
         let mut totals = [[_mm256_set1_epi32(0); 2]; R];
         for (r, total) in totals.iter_mut().enumerate() {
-            let place = sums.add((first + r) * COLUMNS);
+            let place = start.map_or(sums.add((first + r) * COLUMNS).cast_const(), <[i32]>::as_ptr);
             *total = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
         }
-        let totals = multiply_add(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), groups);
+        let totals = multiply_add(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), length / 2);
         for (r, total) in totals.into_iter().enumerate() {
             let place = sums.add((first + r) * COLUMNS);
             _mm256_storeu_si256(place.cast(), total[0]);
@@ -175,9 +167,8 @@ unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, 
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn tile_real(operands: &Operands<'_, f32, f32>, sums: &mut [f32]) {
-    check(operands, 1);
-    assert!(sums.len() >= operands.rows * COLUMNS, "too few sums");
+fn tile_real(operands: &Operands<'_, f32, f32, f32>, sums: &mut [f32]) {
+    operands.check(REAL_SHAPE, sums);
     // SAFETY: asserted above.
     unsafe { panels!(operands.rows, tile_real_panel(operands, sums.as_mut_ptr())) }
 }
@@ -186,16 +177,16 @@ fn tile_real(operands: &Operands<'_, f32, f32>, sums: &mut [f32]) {
 /// As [`tile_panel`].
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, f32, f32>, sums: *mut f32) {
-    let Operands { left, stride, right, groups, .. } = *operands;
+unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, f32, f32, f32>, sums: *mut f32) {
+    let Operands { left, stride, right, length, start, .. } = *operands;
     // SAFETY: as the caller promises.
     unsafe {
         let mut totals = [[_mm256_set1_ps(0.0); 2]; R];
         for (r, total) in totals.iter_mut().enumerate() {
-            let place = sums.add((first + r) * COLUMNS);
+            let place = start.map_or(sums.add((first + r) * COLUMNS).cast_const(), <[f32]>::as_ptr);
             *total = [_mm256_loadu_ps(place), _mm256_loadu_ps(place.add(8))];
         }
-        let totals = multiply_add_real(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), groups);
+        let totals = multiply_add_real(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), length);
         for (r, total) in totals.into_iter().enumerate() {
             let place = sums.add((first + r) * COLUMNS);
             _mm256_storeu_ps(place, total[0]);
@@ -205,8 +196,9 @@ unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, 
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn strip(operands: &Operands<'_, i16, i16>, bias: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
-    check(operands, 2);
+fn strip(operands: &Operands<'_, i16, i16, i32>, finish: &Finish<'_>, out: &mut [i8]) {
+    let bias = operands.start.unwrap_or_default();
+    operands.check_reading(SHAPE);
     let Finish { columns, factors, stride, .. } = *finish;
     assert!(bias.len() >= COLUMNS && factors.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
     assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
@@ -220,17 +212,17 @@ fn strip(operands: &Operands<'_, i16, i16>, bias: &[i32], finish: &Finish<'_>, o
 #[target_feature(enable = "avx2,fma")]
 unsafe fn strip_panel<const R: usize>(
     first: usize,
-    operands: &Operands<'_, i16, i16>,
+    operands: &Operands<'_, i16, i16, i32>,
     bias: *const i32,
     finish: &Finish<'_>,
     out: *mut i8,
 ) {
-    let Operands { left, stride, right, groups, .. } = *operands;
+    let Operands { left, stride, right, length, .. } = *operands;
     // SAFETY: as the caller promises.
     unsafe {
         let bias = [_mm256_loadu_si256(bias.cast()), _mm256_loadu_si256(bias.add(8).cast())];
         let left = left.as_ptr().add(first * stride);
-        let totals = multiply_add([bias; R], left, stride, right.as_ptr(), groups);
+        let totals = multiply_add([bias; R], left, stride, right.as_ptr(), length / 2);
         for (r, total) in totals.into_iter().enumerate() {
             let out = out.add((first + r) * finish.stride);
             if finish.columns == COLUMNS {
@@ -246,13 +238,13 @@ unsafe fn strip_panel<const R: usize>(
 
 #[target_feature(enable = "avx2,fma")]
 fn strip_real(
-    operands: &Operands<'_, f32, f32>,
-    bias: &[f32],
+    operands: &Operands<'_, f32, f32, f32>,
     bounds: [f32; 2],
     [columns, stride]: [usize; 2],
     out: &mut [f32],
 ) {
-    check(operands, 1);
+    let bias = operands.start.unwrap_or_default();
+    operands.check_reading(REAL_SHAPE);
     assert!(bias.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
     assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
     // SAFETY: asserted above.
@@ -267,18 +259,18 @@ fn strip_real(
 #[target_feature(enable = "avx2,fma")]
 unsafe fn strip_real_panel<const R: usize>(
     first: usize,
-    operands: &Operands<'_, f32, f32>,
+    operands: &Operands<'_, f32, f32, f32>,
     bias: *const f32,
     [low, high]: [f32; 2],
     [columns, distance]: [usize; 2],
     out: *mut f32,
 ) {
-    let Operands { left, stride, right, groups, .. } = *operands;
+    let Operands { left, stride, right, length, .. } = *operands;
     // SAFETY: as the caller promises.
     unsafe {
         let bias = [_mm256_loadu_ps(bias), _mm256_loadu_ps(bias.add(8))];
         let left = left.as_ptr().add(first * stride);
-        let totals = multiply_add_real([bias; R], left, stride, right.as_ptr(), groups);
+        let totals = multiply_add_real([bias; R], left, stride, right.as_ptr(), length);
         let (low, high) = (_mm256_set1_ps(low), _mm256_set1_ps(high));
         for (r, [t0, t1]) in totals.into_iter().enumerate() {
             let out = out.add((first + r) * distance);

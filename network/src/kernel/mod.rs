@@ -7,7 +7,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_depthwise;
+#[cfg(target_arch = "aarch64")]
+mod dot;
+#[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod plain;
+
+#[cfg(target_arch = "aarch64")]
+use std::arch::is_aarch64_feature_detected;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,17 +29,26 @@ pub enum Cpu {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// Any 64-bit ARM, such as Cortex-A53 and A72.
+    Neon,
+    /// 64-bit ARM with dot products, such as Cortex-A55 and A76.
+    Dot,
+    /// 64-bit ARM with products of matrices of bytes, such as Cortex-A510 and Neoverse-N2.
+    I8mm,
 }
 
 impl Cpu {
     /// All kinds, the plainest first.
-    pub const ALL: [Cpu; 2] = [Cpu::Portable, Cpu::Avx2];
+    pub const ALL: [Cpu; 5] = [Cpu::Portable, Cpu::Avx2, Cpu::Neon, Cpu::Dot, Cpu::I8mm];
 
-    /// Its name, as in `/proc/cpuinfo`.
+    /// A short name.
     pub fn name(self) -> &'static str {
         match self {
             Cpu::Portable => "portable",
             Cpu::Avx2 => "avx2",
+            Cpu::Neon => "neon",
+            Cpu::Dot => "dot",
+            Cpu::I8mm => "i8mm",
         }
     }
 
@@ -40,8 +58,14 @@ impl Cpu {
             Cpu::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Cpu::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            #[cfg(not(target_arch = "x86_64"))]
-            Cpu::Avx2 => false,
+            #[cfg(target_arch = "aarch64")]
+            Cpu::Neon => true,
+            #[cfg(target_arch = "aarch64")]
+            Cpu::Dot => is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Cpu::I8mm => is_aarch64_feature_detected!("i8mm"),
+            #[allow(unreachable_patterns, reason = "kinds of another architecture than this one")]
+            _ => false,
         }
     }
 
@@ -52,36 +76,62 @@ impl Cpu {
 }
 
 /// Rows of a product, each `stride` values after the one before, by packed columns.
-pub(crate) struct Operands<'a, L, R> {
+pub(crate) struct Operands<'a, L, R, S> {
     /// Left rows; the first begins at 0.
     pub(crate) left: &'a [L],
     /// Distance of two left rows.
     pub(crate) stride: usize,
-    /// Rows that count, 1 to the kernel's; results of further ones have no meaning.
+    /// Rows, at least 1.
     pub(crate) rows: usize,
-    /// Packed columns: `groups` blocks of columns × depth values.
+    /// Packed columns: `length` values of each.
     pub(crate) right: &'a [R],
-    /// Length of the rows over the kernel's depth.
-    pub(crate) groups: usize,
+    /// Length of the rows: a multiple of the kernel's `fill`.
+    pub(crate) length: usize,
+    /// One value per column, from which the sums begin. None: they go on from what is there.
+    pub(crate) start: Option<&'a [S]>,
 }
 
-/// Adds left × right onto `sums`: `rows` times `columns` values, row by row.
-pub(crate) type Tile<L, R, S> = unsafe fn(&Operands<'_, L, R>, &mut [S]);
+impl<L, R, S> Operands<'_, L, R, S> {
+    /// Asserts that the slices hold what a kernel of `shape` reads and writes.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    fn check(&self, shape: Shape, sums: &[S]) {
+        self.check_reading(shape);
+        assert!(sums.len() >= self.rows.next_multiple_of(shape.rows) * shape.columns, "too few sums");
+    }
 
-/// Finished bytes of any number of rows times one block of columns: what a tile and `requantise` give, without the
-/// way through memory. The bias and the factors have one value for each of the kernel's columns.
-pub(crate) type Strip<L> = unsafe fn(&Operands<'_, L, L>, &[i32], &Finish<'_>, &mut [i8]);
+    /// Asserts that the slices hold what a kernel of `shape` reads.
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    fn check_reading(&self, shape: Shape) {
+        let Operands { left, stride, rows, right, length, start } = self;
+        let Shape { columns, fill, .. } = shape;
+        assert!(*rows > 0 && length.is_multiple_of(fill), "{rows} rows of {length}");
+        assert!(left.len() >= stride * (rows - 1) + length, "left rows end too soon");
+        assert!(right.len() >= length * columns, "packed columns end too soon");
+        assert!(start.is_none_or(|s| s.len() >= columns), "too few sums to begin with");
+    }
+}
 
-/// The same of reals: bias, then least and greatest value, the columns that count and the distance of two rows.
-pub(crate) type RealStrip = unsafe fn(&Operands<'_, f32, f32>, &[f32], [f32; 2], [usize; 2], &mut [f32]);
+/// Makes `sums` of left × right: so many values per row as the kernel has columns.
+pub(crate) type Tile<L, R, S> = unsafe fn(&Operands<'_, L, R, S>, &mut [S]);
+
+/// Finished bytes of any number of rows times one block of columns, from whole rows and with a start: what a tile and
+/// `requantise` give, without the way through memory.
+pub(crate) type Strip<L> = unsafe fn(&Operands<'_, L, L, i32>, &Finish<'_>, &mut [i8]);
+
+/// The same of reals: least and greatest value, the columns that count and the distance of two rows.
+pub(crate) type RealStrip = unsafe fn(&Operands<'_, f32, f32, f32>, [f32; 2], [usize; 2], &mut [f32]);
 
 /// How a product is cut into tiles.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
+    /// Rows that are multiplied at once. Sums are written for a multiple of them; what exceeds has no meaning.
     pub(crate) rows: usize,
+    /// Columns that are packed together.
     pub(crate) columns: usize,
-    /// Consecutive values of a row that are multiplied at once.
+    /// Consecutive values of a column that are packed together; fewer where it ends.
     pub(crate) depth: usize,
+    /// Rows and columns are filled up to a multiple of it.
+    pub(crate) fill: usize,
 }
 
 /// What becomes of the integer sums of one tile.
@@ -102,7 +152,7 @@ pub(crate) struct Finish<'a> {
     pub(crate) stride: usize,
 }
 
-/// One row of outputs of a depthwise convolution: bytes.
+/// One row of outputs of a depthwise convolution.
 pub(crate) struct DepthwiseRow<'a, X, W, B> {
     pub(crate) input: &'a [X],
     /// Place of each tap's first channel for the first output.
@@ -112,7 +162,7 @@ pub(crate) struct DepthwiseRow<'a, X, W, B> {
     /// Outputs.
     pub(crate) count: usize,
     pub(crate) channels: usize,
-    /// Packed by the kernel's own function.
+    /// By tap and channel, or as the kernel packs them.
     pub(crate) weights: &'a [W],
     pub(crate) bias: &'a [B],
     /// One per channel.
@@ -122,12 +172,53 @@ pub(crate) struct DepthwiseRow<'a, X, W, B> {
     pub(crate) zero: i8,
 }
 
+impl<V, B> DepthwiseRow<'_, V, V, B> {
+    /// Asserts that the slices hold what is read and written, weights by tap and channel.
+    #[cfg(target_arch = "aarch64")]
+    fn check(&self, out: &[V]) {
+        let DepthwiseRow { input, taps, step, count, channels, weights, bias, .. } = self;
+        let furthest = taps.iter().copied().max().unwrap_or(0);
+        assert!(*count > 0 && input.len() >= furthest + (count - 1) * step + channels, "input ends too soon");
+        assert!(weights.len() >= channels * taps.len(), "weights end too soon");
+        assert!(bias.len() >= *channels && out.len() >= count * channels, "too few channels");
+    }
+}
+
 /// Integer products: of rows widened to 16 bits, or of bytes as they are.
 #[derive(Clone, Copy)]
 pub(crate) enum Bytes {
     Wide(Tile<i16, i16, i32>, Option<Strip<i16>>),
-    #[allow(dead_code, reason = "used by kernels of other processors")]
-    Narrow(Tile<i8, i8, i32>, Option<Strip<i8>>),
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "used by kernels of other processors"))]
+    Narrow(Narrow<Tile<i8, i8, i32>>),
+}
+
+/// A kernel that adds two products in 16 bits, which hold them unless both weights are −128, and one for any weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Narrow<F> {
+    pub(crate) common: F,
+    pub(crate) any: F,
+}
+
+impl<F: Copy> Narrow<F> {
+    /// The kernel for these weights.
+    pub(crate) fn of(self, weights: &[i8]) -> F {
+        if weights.contains(&i8::MIN) { self.any } else { self.common }
+    }
+}
+
+/// Computes a row of outputs of a depthwise convolution.
+pub(crate) type Convolve<X, W, B> = unsafe fn(&DepthwiseRow<'_, X, W, B>, &mut [X]);
+
+/// Depthwise convolutions of bytes, with weights packed by the kernel, or by tap and channel as they are.
+#[derive(Clone, Copy)]
+pub(crate) enum DepthwiseBytes {
+    Wide {
+        /// Packs weights by tap and channel.
+        pack: fn(&[i8], usize, usize) -> Vec<i16>,
+        convolve: Convolve<i8, i16, i32>,
+    },
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "used by kernels of other processors"))]
+    Narrow(Narrow<Convolve<i8, i8, i32>>),
 }
 
 /// Bytes from two tensors of bytes with these zero points, one after the other.
@@ -147,10 +238,8 @@ pub(crate) struct Kernels {
     pub(crate) requantise: unsafe fn(&[i32], &Finish<'_>, &mut [i8]),
     /// Places of two 16-bit values widened from bytes.
     pub(crate) widen: unsafe fn(&[i8], &mut [i16]),
-    /// Weights by tap and channel, as `depthwise` reads them.
-    pub(crate) pack_depthwise: fn(&[i8], usize, usize) -> Vec<i16>,
-    pub(crate) depthwise: unsafe fn(&DepthwiseRow<'_, i8, i16, i32>, &mut [i8]),
-    pub(crate) depthwise_real: unsafe fn(&DepthwiseRow<'_, f32, f32, f32>, &mut [f32]),
+    pub(crate) depthwise: DepthwiseBytes,
+    pub(crate) depthwise_real: Convolve<f32, f32, f32>,
     pub(crate) quantise: unsafe fn(&[f32], f32, &Finish<'_>, &mut [i8]),
     pub(crate) add: unsafe fn(&[i8], &[i8], &Sum, &mut [i8]),
     pub(crate) multiply: Pairwise,
@@ -177,11 +266,15 @@ impl Kernels {
             return Err(NetworkError::Cpu(cpu.name()));
         }
         Ok(match cpu {
-            Cpu::Portable => &plain::KERNELS,
             #[cfg(target_arch = "x86_64")]
             Cpu::Avx2 => &avx2::KERNELS,
-            #[cfg(not(target_arch = "x86_64"))]
-            Cpu::Avx2 => &plain::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Cpu::Neon => &neon::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Cpu::Dot => &dot::KERNELS,
+            #[cfg(target_arch = "aarch64")]
+            Cpu::I8mm => &i8mm::KERNELS,
+            _ => &plain::KERNELS,
         })
     }
 }

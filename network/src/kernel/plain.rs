@@ -3,18 +3,17 @@
 
 #![expect(clippy::inline_always, reason = "compiled again inside of functions with other instructions")]
 
-use super::{Bytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum};
+use super::{Bytes, DepthwiseBytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum};
 
 pub(super) static KERNELS: Kernels = Kernels {
-    shape: Shape { rows: 4, columns: 8, depth: 2 },
-    bytes: Bytes::Wide(tile::<i16, i32, 4, 8, 2>, None),
-    real_shape: Shape { rows: 4, columns: 8, depth: 1 },
-    reals: tile::<f32, f32, 4, 8, 1>,
+    shape: Shape { rows: 1, columns: 8, depth: 2, fill: 2 },
+    bytes: Bytes::Wide(tile::<i16, i32, 8, 2>, None),
+    real_shape: Shape { rows: 1, columns: 8, depth: 1, fill: 1 },
+    reals: tile::<f32, f32, 8, 1>,
     real_strip: None,
     requantise,
     widen,
-    pack_depthwise,
-    depthwise,
+    depthwise: DepthwiseBytes::Wide { pack: pack_depthwise, convolve: depthwise },
     depthwise_real,
     quantise,
     add,
@@ -58,6 +57,13 @@ impl Factor<i32> for i16 {
     }
 }
 
+impl Factor<i32> for i8 {
+    #[inline(always)]
+    fn onto(self, other: i8, sum: i32) -> i32 {
+        sum.wrapping_add(i32::from(self) * i32::from(other))
+    }
+}
+
 impl Factor<f32> for f32 {
     #[inline(always)]
     fn onto(self, other: f32, sum: f32) -> f32 {
@@ -65,14 +71,16 @@ impl Factor<f32> for f32 {
     }
 }
 
-fn tile<F: Factor<S>, S: Copy, const ROWS: usize, const COLUMNS: usize, const DEPTH: usize>(
-    operands: &Operands<'_, F, F>,
+fn tile<F: Factor<S>, S: Copy, const COLUMNS: usize, const DEPTH: usize>(
+    operands: &Operands<'_, F, F, S>,
     sums: &mut [S],
 ) {
-    let Operands { left, stride, rows, right, groups } = *operands;
-    for row in 0..rows.min(ROWS) {
-        let left = &left[row * stride..][..groups * DEPTH];
-        let sums = &mut sums[row * COLUMNS..][..COLUMNS];
+    let Operands { left, stride, rows, right, length, start } = *operands;
+    for (row, sums) in sums.chunks_exact_mut(COLUMNS).take(rows).enumerate() {
+        if let Some(start) = start {
+            sums.copy_from_slice(&start[..COLUMNS]);
+        }
+        let left = &left[row * stride..][..length];
         for (left, right) in left.chunks_exact(DEPTH).zip(right.chunks_exact(COLUMNS * DEPTH)) {
             for (sum, right) in sums.iter_mut().zip(right.chunks_exact(DEPTH)) {
                 for (&l, &r) in left.iter().zip(right) {
@@ -118,14 +126,17 @@ fn pack_depthwise(weights: &[i8], _taps: usize, _channels: usize) -> Vec<i16> {
 }
 
 #[inline(always)]
-pub(super) fn depthwise(row: &DepthwiseRow<'_, i8, i16, i32>, out: &mut [i8]) {
+pub(super) fn depthwise<W: Factor<i32>>(row: &DepthwiseRow<'_, i8, W, i32>, out: &mut [i8])
+where
+    i8: Into<W>,
+{
     let channels = row.channels;
     for (at, out) in out.chunks_exact_mut(channels).take(row.count).enumerate() {
         for (c, out) in out.iter_mut().enumerate() {
             let mut sum = row.bias[c];
             for (tap, &place) in row.taps.iter().enumerate() {
                 let value = row.input[place + at * row.step + c];
-                sum = row.weights[tap * channels + c].onto(i16::from(value), sum);
+                sum = row.weights[tap * channels + c].onto(value.into(), sum);
             }
             *out = (round(sum as f32 * row.factors[c], row.low, row.high) + i32::from(row.zero)) as i8;
         }
