@@ -10,7 +10,7 @@
 use crate::camera::CameraError;
 use crate::capture::{Capture, PixelFormat};
 use crate::frame::Frame;
-use crate::image_file::{self, MAX_SIDE};
+use crate::image_file::{self, MAX_SIDE, whole_reduction};
 
 /// Turns the bytes of a capture into a frame: the whole, or left, top, width and height of `roi`.
 /// `reuse` is the buffer of an earlier frame ([`Frame::into_rgb`]): raw formats then allocate nothing.
@@ -19,12 +19,25 @@ use crate::image_file::{self, MAX_SIDE};
 /// An image file that cannot be read or is cut short, a raw buffer that does not hold its size, a region of interest
 /// without pixels or not wholly inside.
 pub fn decode(capture: &Capture, roi: Option<[u32; 4]>, reuse: Vec<u8>) -> Result<Frame, CameraError> {
+    decode_reduced(capture, roi, &|_, _| 1, reuse)
+}
+
+/// As [`decode`], with JPEGs decoded [at reduced scale](image_file::decode_reduced): `reduction` is told the sides of
+/// the region, and the next at which its edges are whole is taken.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_reduced(
+    capture: &Capture,
+    roi: Option<[u32; 4]>,
+    reduction: &dyn Fn(u32, u32) -> u32,
+    reuse: Vec<u8>,
+) -> Result<Frame, CameraError> {
     if capture.format == PixelFormat::File {
-        let frame = image_file::decode(&capture.bytes)?;
-        return match roi {
-            Some(roi) => crop(frame, roi),
-            None => Ok(frame),
-        };
+        let Some(roi) = roi else { return Ok(image_file::decode_reduced(&capture.bytes, reduction)?) };
+        let by = whole_reduction(reduction(roi[2], roi[3]), &roi);
+        let frame = image_file::decode_reduced(&capture.bytes, &|_, _| by)?;
+        return crop(frame, roi);
     }
     let planes = Planes::of(capture)?;
     let window = Window::of(roi, capture.width, capture.height)?;
@@ -58,17 +71,20 @@ impl Window {
     }
 }
 
-/// Cuts the region out within the frame's own buffer.
+/// Cuts the region, in pixels of the frame's source, out within the frame's own buffer.
 fn crop(frame: Frame, roi: [u32; 4]) -> Result<Frame, CameraError> {
+    let by = frame.reduction();
     let stride = frame.width() as usize * 3;
-    let window = Window::of(Some(roi), frame.width(), frame.height())?;
+    Window::of(Some(roi), frame.width().saturating_mul(by), frame.height().saturating_mul(by))?;
+    let window = Window::of(Some(roi.map(|side| side / by)), frame.width(), frame.height())?;
     let (length, mut rgb) = (window.width * 3, frame.into_rgb());
     for row in 0..window.height {
         let start = (window.top + row) * stride + window.left * 3;
         rgb.copy_within(start..start + length, row * length);
     }
     rgb.truncate(window.height * length);
-    Ok(Frame::new(window.width as u32, window.height as u32, rgb).map_err(image_file::ImageError::from)?)
+    let cut = Frame::new(window.width as u32, window.height as u32, rgb).map_err(image_file::ImageError::from)?;
+    Ok(cut.reduced_by(by))
 }
 
 /// Bytes of a row without padding; the rows of chroma of [`PixelFormat::Nv12`] are as long.

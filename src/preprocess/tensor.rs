@@ -40,6 +40,14 @@ pub enum PreprocessError {
         /// Height in pixels.
         height: u32,
     },
+    /// The frame was decoded smaller than the recipe allows.
+    #[error("image was decoded at 1/{by} where the recipe allows 1/{most}; decode it by the recipe")]
+    Reduced {
+        /// By how much it is smaller than its file.
+        by: u32,
+        /// By how much it may be.
+        most: u32,
+    },
     /// The resampling library refused.
     #[error("image cannot be resized ({reason}); check roi and size of the recipe")]
     Resize {
@@ -108,9 +116,12 @@ impl Preprocess {
     /// # Errors
     /// A region outside the frame, a frame of another size where the recipe does not resize, an extreme aspect.
     pub fn run(&mut self, frame: &Frame) -> Result<&Pixels, PreprocessError> {
-        let roi = region(&self.recipe, frame)?;
+        let by = frame.reduction();
+        // Geometry is that of the source, so that a reduced image shows the same region at the same place.
+        let source = region(&self.recipe, frame)?;
+        let roi = source.reduced(by);
         let [width, height] = self.recipe.size();
-        let scaled = scaled_size(&self.recipe, roi)?;
+        let scaled = scaled_size(&self.recipe, source)?;
         if let Resize::Letterbox(fill) = self.recipe.resize()
             && scaled != [width, height]
         {
@@ -146,8 +157,13 @@ fn table(scale: f64, mean: f32, std: f32) -> [f32; 256] {
     std::array::from_fn(|byte| ((byte as f64 * scale) as f32 - mean) / std)
 }
 
+/// The region in the pixels of the frame's source.
 fn region(recipe: &Recipe, frame: &Frame) -> Result<Roi, PreprocessError> {
-    let (width, height) = (frame.width(), frame.height());
+    let [width, height] = [frame.width(), frame.height()].map(|side| side.saturating_mul(frame.reduction()));
+    let most = recipe.reduction(width, height);
+    if frame.reduction() > most {
+        return Err(PreprocessError::Reduced { by: frame.reduction(), most });
+    }
     let roi = recipe.roi().unwrap_or(Roi { x: 0, y: 0, width, height });
     let inside = roi.x.checked_add(roi.width).is_some_and(|right| right <= width)
         && roi.y.checked_add(roi.height).is_some_and(|bottom| bottom <= height);
@@ -155,7 +171,7 @@ fn region(recipe: &Recipe, frame: &Frame) -> Result<Roi, PreprocessError> {
 }
 
 /// The size of the region after resizing, before cropping or padding.
-fn scaled_size(recipe: &Recipe, roi: Roi) -> Result<[u32; 2], PreprocessError> {
+pub(super) fn scaled_size(recipe: &Recipe, roi: Roi) -> Result<[u32; 2], PreprocessError> {
     let [width, height] = recipe.size();
     match recipe.resize() {
         Resize::None if [roi.width, roi.height] != [width, height] => {
