@@ -126,10 +126,13 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
 
 /// Moves to the marker that ends the entropy-coded data: `FF00` is data and `FFD0`–`FFD7` are restarts.
 fn skip_scan(bytes: &[u8], at: &mut usize) {
-    while let Some(pair) = bytes.get(*at..*at + 2) {
-        if pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7 | 0xFF) {
-            return;
+    while let Some(next) = bytes.get(*at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
+        *at += next;
+        match bytes.get(*at + 1) {
+            Some(0x00 | 0xD0..=0xD7 | 0xFF) => *at += 1,
+            // Also where the file ends with half a marker, which the search for markers finds out.
+            _ => return,
         }
-        *at += 1;
     }
+    *at = bytes.len();
 }
