@@ -11,6 +11,7 @@ mod jpeg_walk;
 mod pixels;
 mod poll;
 mod v4l2;
+mod yuv;
 
 use std::time::Duration;
 
