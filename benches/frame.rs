@@ -9,6 +9,7 @@ use shelfwatch::camera;
 use shelfwatch::capture::{Capture, PixelFormat};
 use shelfwatch::frame::Frame;
 use shelfwatch::image_file;
+use shelfwatch::intake;
 use shelfwatch::preprocess::{Preprocess, Recipe};
 
 const SIZES: [[u32; 2]; 2] = [[640, 480], [1920, 1080]];
@@ -73,16 +74,19 @@ fn stages(criterion: &mut Criterion, recipe: &Recipe) {
 }
 
 fn whole(criterion: &mut Criterion, recipe: &Recipe) {
-    let mut preprocess = Preprocess::new(recipe);
+    let draft = recipe.with_draft().expect("the recipe resizes");
     for [width, height] in SIZES {
         let file = Capture { bytes: jpeg(width, height), ..Capture::empty() };
-        let captures = [file, raw(PixelFormat::Yuyv, width, height), raw(PixelFormat::Nv12, width, height)];
-        for capture in captures {
-            let mut rgb = Vec::new();
-            let name = if capture.format == PixelFormat::File { "JPEG" } else { capture.format.name() };
+        for (name, capture, recipe) in [
+            ("JPEG", &file, recipe),
+            ("JPEG as draft", &file, &draft),
+            ("yuyv", &raw(PixelFormat::Yuyv, width, height), recipe),
+            ("nv12", &raw(PixelFormat::Nv12, width, height), recipe),
+        ] {
+            let (mut preprocess, mut rgb) = (Preprocess::new(recipe), Vec::new());
             criterion.bench_function(&format!("{name} {width}x{height} to the tensor"), |bencher| {
                 bencher.iter(|| {
-                    let frame = camera::decode(black_box(&capture), None, mem::take(&mut rgb));
+                    let frame = intake::capture(black_box(capture), None, recipe, mem::take(&mut rgb));
                     let frame = frame.expect("the image has its size");
                     assert!(preprocess.run(&frame).is_ok());
                     rgb = frame.into_rgb();
