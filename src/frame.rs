@@ -42,6 +42,7 @@ pub struct Frame {
     width: u32,
     height: u32,
     rgb: Vec<u8>,
+    reduction: u32,
 }
 
 impl Frame {
@@ -57,7 +58,13 @@ impl Frame {
         if rgb.len() as u128 != expected {
             return Err(FrameError::Length { width, height, expected, found: rgb.len() });
         }
-        Ok(Self { width, height, rgb })
+        Ok(Self { width, height, rgb, reduction: 1 })
+    }
+
+    /// Says that each pixel stands for `reduction × reduction` pixels of the source, whose sides are multiples of it.
+    #[must_use]
+    pub fn reduced_by(self, reduction: u32) -> Self {
+        Self { reduction: reduction.max(1), ..self }
     }
 
     /// Width in pixels, at least 1.
@@ -68,6 +75,12 @@ impl Frame {
     /// Height in pixels, at least 1.
     pub fn height(&self) -> u32 {
         self.height
+    }
+
+    /// How many pixels of the source a pixel stands for along each side: 1, or 2, 4, 8 of a JPEG that was decoded at
+    /// reduced scale.
+    pub fn reduction(&self) -> u32 {
+        self.reduction
     }
 
     /// The pixels: `width × height × 3` bytes, row-major, red first.

@@ -122,10 +122,19 @@ pub fn is_image_name(path: &Path) -> bool {
 /// # Errors
 /// As [`decode`], and where the file cannot be read.
 pub fn read(path: &Path) -> Result<Frame, ImageError> {
+    read_reduced(path, &|_, _| 1)
+}
+
+/// As [`read`], of a JPEG no more than is needed: see [`decode_reduced`].
+///
+/// # Errors
+/// As [`read`].
+pub fn read_reduced(path: &Path, reduction: &dyn Fn(u32, u32) -> u32) -> Result<Frame, ImageError> {
     let unreadable = |cause| ImageError::Read { path: path.to_owned(), cause };
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
-    decode(&bytes).map_err(|cause| ImageError::InFile { path: path.to_owned(), cause: Box::new(cause) })
+    decode_reduced(&bytes, reduction)
+        .map_err(|cause| ImageError::InFile { path: path.to_owned(), cause: Box::new(cause) })
 }
 
 /// Decodes the first image of a file in memory to RGB8, as the viewer of its EXIF orientation would see it.
@@ -134,6 +143,17 @@ pub fn read(path: &Path) -> Result<Frame, ImageError> {
 /// # Errors
 /// Empty, of no known format, cut short, damaged, unsupported or beyond the limits.
 pub fn decode(bytes: &[u8]) -> Result<Frame, ImageError> {
+    decode_reduced(bytes, &|_, _| 1)
+}
+
+/// As [`decode`], but of a JPEG by the scaled inverse transform, with the bytes that libjpeg-turbo gives then:
+/// `reduction` is told width and height of the upright image and answers with 1, 2, 4 or 8; the
+/// [next at which both sides are whole](whole_reduction) is taken. Other formats, and other depths than 8 bits, are not
+/// reduced. The frame says [what was done](Frame::reduction).
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_reduced(bytes: &[u8], reduction: &dyn Fn(u32, u32) -> u32) -> Result<Frame, ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
@@ -144,13 +164,25 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, ImageError> {
     let (kind, format) = FORMATS.into_iter().find(|(kind, _)| *kind == guess).ok_or(ImageError::Format)?;
     // The decoders are other people's parsers of hostile bytes: an index they get wrong must cost one image,
     // not the station. They own all their state, so nothing broken survives the unwinding.
-    catch_unwind(AssertUnwindSafe(|| decode_as(kind, format, bytes)))
+    catch_unwind(AssertUnwindSafe(|| decode_as(kind, format, bytes, reduction)))
         .unwrap_or_else(|_| Err(ImageError::Damaged { format, reason: "the decoder gave up".to_owned() }))
 }
 
-fn decode_as(kind: ImageFormat, format: &'static str, bytes: &[u8]) -> Result<Frame, ImageError> {
+/// The largest of 8, 4, 2 and 1 that is no more than `most` and divides every length.
+pub fn whole_reduction(most: u32, lengths: &[u32]) -> u32 {
+    let whole = |by: &u32| *by <= most && lengths.iter().all(|length| length.is_multiple_of(*by));
+    [8, 4, 2].into_iter().find(whole).unwrap_or(1)
+}
+
+fn decode_as(
+    kind: ImageFormat,
+    format: &'static str,
+    bytes: &[u8],
+    reduction: &dyn Fn(u32, u32) -> u32,
+) -> Result<Frame, ImageError> {
     if kind == ImageFormat::Jpeg {
-        return upright(jpeg::decode(bytes)?);
+        let (stored, reduced) = jpeg::decode(bytes, reduction)?;
+        return Ok(upright(stored)?.reduced_by(reduced));
     }
     let explain = |error| explain(format, error);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);

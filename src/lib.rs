@@ -25,6 +25,7 @@ pub mod frame;
 pub mod heat_map;
 pub mod image_file;
 pub mod image_folder;
+pub mod intake;
 pub mod journal;
 #[cfg(feature = "office")]
 pub mod method;

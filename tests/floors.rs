@@ -46,6 +46,7 @@ const ROOT: House = House {
         ("journal", 2),
         ("web", 2),
         ("detector", 3),
+        ("intake", 3),
         ("image_folder", 3),
         ("fit", 4),
         ("evaluate", 4),

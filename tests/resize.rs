@@ -98,6 +98,41 @@ fn channels_layouts_and_normalisation() {
     assert_eq!(run(&format!("{base}channels = \"grey\"\ndtype = \"uint8\"")), Pixels::U8(vec![82, 161]));
 }
 
+/// Every order of channels and axes holds the same bytes, each through its channel's numbers, ground included.
+#[test]
+fn orders_agree_with_each_other() {
+    let frame = fixture("source.png");
+    let (mean, std) = ([0.1_f32, 0.2, 0.3], [0.5_f32, 0.25, 2.0]);
+    for geometry in ["size = [20, 14]", "size = [24, 20]\nresize = \"letterbox\"\nfill = [1, 128, 250]"] {
+        let rgb = bytes_of(geometry, &frame);
+        let plane = rgb.len() / 3;
+        for (channels, order) in [("rgb", [0, 1, 2]), ("bgr", [2, 1, 0])] {
+            for layout in ["nchw", "nhwc"] {
+                let place = |pixel: usize, channel: usize| {
+                    if layout == "nchw" { channel * plane + pixel } else { pixel * 3 + channel }
+                };
+                let text = format!("{geometry}\nchannels = \"{channels}\"\nlayout = \"{layout}\"");
+                let bytes = Recipe::from_toml(&format!("{text}\ndtype = \"uint8\"")).unwrap();
+                let floats = Recipe::from_toml(&format!("{text}\nmean = {mean:?}\nstd = {std:?}")).unwrap();
+                let (mut bytes, mut floats) = (Preprocess::new(&bytes), Preprocess::new(&floats));
+                let (Pixels::U8(bytes), Pixels::F32(floats)) =
+                    (bytes.run(&frame).unwrap(), floats.run(&frame).unwrap())
+                else {
+                    panic!("bytes and floats were asked for")
+                };
+                for (pixel, rgb) in rgb.chunks_exact(3).enumerate() {
+                    for channel in 0..3 {
+                        let byte = rgb[order[channel]];
+                        assert_eq!(bytes[place(pixel, channel)], byte, "{text}: pixel {pixel}");
+                        let value = (f32::from(byte) / 255.0 - mean[channel]) / std[channel];
+                        assert_eq!(floats[place(pixel, channel)].to_bits(), value.to_bits(), "{text}: pixel {pixel}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn frames_that_do_not_fit_are_named() {
     let frame = Frame::new(10, 10, vec![0; 300]).unwrap();

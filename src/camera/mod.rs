@@ -11,6 +11,7 @@ mod jpeg_walk;
 mod pixels;
 mod poll;
 mod v4l2;
+mod yuv;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::config::Source;
 pub use error::CameraError;
 pub use feed::{Delivery, Feed, FeedOptions, Pace};
 pub use folder::Tray;
-pub use pixels::decode;
+pub use pixels::{decode, decode_reduced};
 
 /// Most bytes of one image of a stream: beyond that its end was lost.
 pub const MAX_IMAGE: usize = 64 * 1024 * 1024;

@@ -1,16 +1,10 @@
 //! Captured bytes to RGB: only the region of interest of raw formats is converted. Refuses buffers that are shorter
 //! than their size says, and regions outside the image.
-//!
-//! YUV is BT.601 limited range (ITU-R BT.601-7, 8 bits): with y = Y − 16, u = U − 128, v = V − 128,
-//! `R = (76309 y + 104597 v + 32768) >> 16`, `G = (76309 y − 25675 u − 53279 v + 32768) >> 16`,
-//! `B = (76309 y + 132201 u + 32768) >> 16`, each held within 0 and 255. The factors are 2^16 times 255/219,
-//! 255/112 · (1 − 0.299) and so on, to the nearest integer; the result is the exact formula's rounded value, or its
-//! neighbour where that lies within 0.01 of a half. A chroma sample counts for all pixels it was taken from.
 
-use crate::camera::CameraError;
+use crate::camera::{CameraError, yuv};
 use crate::capture::{Capture, PixelFormat};
 use crate::frame::Frame;
-use crate::image_file::{self, MAX_SIDE};
+use crate::image_file::{self, MAX_SIDE, whole_reduction};
 
 /// Turns the bytes of a capture into a frame: the whole, or left, top, width and height of `roi`.
 /// `reuse` is the buffer of an earlier frame ([`Frame::into_rgb`]): raw formats then allocate nothing.
@@ -19,12 +13,25 @@ use crate::image_file::{self, MAX_SIDE};
 /// An image file that cannot be read or is cut short, a raw buffer that does not hold its size, a region of interest
 /// without pixels or not wholly inside.
 pub fn decode(capture: &Capture, roi: Option<[u32; 4]>, reuse: Vec<u8>) -> Result<Frame, CameraError> {
+    decode_reduced(capture, roi, &|_, _| 1, reuse)
+}
+
+/// As [`decode`], with JPEGs decoded [at reduced scale](image_file::decode_reduced): `reduction` is told the sides of
+/// the region, and the next at which its edges are whole is taken.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_reduced(
+    capture: &Capture,
+    roi: Option<[u32; 4]>,
+    reduction: &dyn Fn(u32, u32) -> u32,
+    reuse: Vec<u8>,
+) -> Result<Frame, CameraError> {
     if capture.format == PixelFormat::File {
-        let frame = image_file::decode(&capture.bytes)?;
-        return match roi {
-            Some(roi) => crop(frame, roi),
-            None => Ok(frame),
-        };
+        let Some(roi) = roi else { return Ok(image_file::decode_reduced(&capture.bytes, reduction)?) };
+        let by = whole_reduction(reduction(roi[2], roi[3]), &roi);
+        let frame = image_file::decode_reduced(&capture.bytes, &|_, _| by)?;
+        return crop(frame, roi);
     }
     let planes = Planes::of(capture)?;
     let window = Window::of(roi, capture.width, capture.height)?;
@@ -58,17 +65,20 @@ impl Window {
     }
 }
 
-/// Cuts the region out within the frame's own buffer.
+/// Cuts the region, in pixels of the frame's source, out within the frame's own buffer.
 fn crop(frame: Frame, roi: [u32; 4]) -> Result<Frame, CameraError> {
+    let by = frame.reduction();
     let stride = frame.width() as usize * 3;
-    let window = Window::of(Some(roi), frame.width(), frame.height())?;
+    Window::of(Some(roi), frame.width().saturating_mul(by), frame.height().saturating_mul(by))?;
+    let window = Window::of(Some(roi.map(|side| side / by)), frame.width(), frame.height())?;
     let (length, mut rgb) = (window.width * 3, frame.into_rgb());
     for row in 0..window.height {
         let start = (window.top + row) * stride + window.left * 3;
         rgb.copy_within(start..start + length, row * length);
     }
     rgb.truncate(window.height * length);
-    Ok(Frame::new(window.width as u32, window.height as u32, rgb).map_err(image_file::ImageError::from)?)
+    let cut = Frame::new(window.width as u32, window.height as u32, rgb).map_err(image_file::ImageError::from)?;
+    Ok(cut.reduced_by(by))
 }
 
 /// Bytes of a row without padding; the rows of chroma of [`PixelFormat::Nv12`] are as long.
@@ -140,94 +150,8 @@ impl<'a> Planes<'a> {
                     pixel.fill(level);
                 }
             }
-            PixelFormat::Yuyv => {
-                let quads = row[left / 2 * 4..].chunks_exact(4);
-                pairs(left, out, quads.map(|quad| ([quad[0], quad[2]], Chroma::of(quad[1], quad[3]))));
-            }
-            PixelFormat::Nv12 => {
-                let chroma = &self.second[y / 2 * self.stride..];
-                let both = row[left / 2 * 2..].chunks(2).zip(chroma[left / 2 * 2..].chunks_exact(2));
-                pairs(
-                    left,
-                    out,
-                    both.map(|(luma, chroma)| {
-                        // In an image of odd width the last pair has one pixel.
-                        let second = *luma.get(1).unwrap_or(&luma[0]);
-                        ([luma[0], second], Chroma::of(chroma[0], chroma[1]))
-                    }),
-                );
-            }
+            PixelFormat::Yuyv => yuv::yuyv(row, left, out),
+            PixelFormat::Nv12 => yuv::nv12(row, &self.second[y / 2 * self.stride..], left, out),
         }
-    }
-}
-
-/// Walks over pairs of pixels that share their chroma, beginning or ending inside a pair where the region does.
-fn pairs(left: usize, out: &mut [u8], mut pairs: impl Iterator<Item = ([u8; 2], Chroma)>) {
-    let (head, body) = out.split_at_mut(if left % 2 == 1 { 3 } else { 0 });
-    if let Some(pixel) = head.first_chunk_mut::<3>()
-        && let Some((luma, chroma)) = pairs.next()
-    {
-        *pixel = chroma.rgb(luma[1]);
-    }
-    let (body, tail) = body.as_chunks_mut::<6>();
-    for (two, (luma, chroma)) in body.iter_mut().zip(&mut pairs) {
-        let ([r, g, b], [s, h, c]) = (chroma.rgb(luma[0]), chroma.rgb(luma[1]));
-        *two = [r, g, b, s, h, c];
-    }
-    if let Some(pixel) = tail.first_chunk_mut::<3>()
-        && let Some((luma, chroma)) = pairs.next()
-    {
-        *pixel = chroma.rgb(luma[0]);
-    }
-}
-
-/// What the two colour differences add to red, green and blue, times 2^16, with the half for rounding.
-#[derive(Clone, Copy)]
-struct Chroma([i32; 3]);
-
-impl Chroma {
-    fn of(u: u8, v: u8) -> Self {
-        let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
-        Self([104_597 * v + 32_768, -25_675 * u - 53_279 * v + 32_768, 132_201 * u + 32_768])
-    }
-
-    fn rgb(self, luma: u8) -> [u8; 3] {
-        let level = 76_309 * (i32::from(luma) - 16);
-        self.0.map(|difference| ((level + difference) >> 16).clamp(0, 255) as u8)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Chroma;
-
-    /// Every third of the 2^24 triples, and all of the corners.
-    #[test]
-    fn integers_agree_with_the_formula() {
-        let grid: Vec<u8> =
-            (0..=255).filter(|level| level % 3 == 0 || [16, 128, 235, 236, 239, 241].contains(level)).collect();
-        let (kr, kb) = (0.299, 0.114);
-        let kg = 1.0 - kr - kb;
-        let scale = 255.0 / 112.0;
-        for &u in &grid {
-            for &v in &grid {
-                let chroma = Chroma::of(u, v);
-                let (cu, cv) = (f64::from(u) - 128.0, f64::from(v) - 128.0);
-                for &luma in &grid {
-                    let level = 255.0 / 219.0 * (f64::from(luma) - 16.0);
-                    let exact = [
-                        level + scale * (1.0 - kr) * cv,
-                        level - scale * (1.0 - kb) * kb / kg * cu - scale * (1.0 - kr) * kr / kg * cv,
-                        level + scale * (1.0 - kb) * cu,
-                    ];
-                    for (found, exact) in chroma.rgb(luma).into_iter().zip(exact) {
-                        let exact = exact.clamp(0.0, 255.0);
-                        assert!((f64::from(found) - exact).abs() <= 0.51, "{luma} {u} {v}: {found}, {exact}");
-                    }
-                }
-            }
-        }
-        assert_eq!(Chroma::of(128, 128).rgb(16), [0; 3]);
-        assert_eq!(Chroma::of(128, 128).rgb(235), [255; 3]);
     }
 }

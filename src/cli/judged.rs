@@ -15,11 +15,11 @@ pub(super) struct Judged {
     pub(super) overlay: Option<Overlay>,
 }
 
-/// Has every item looked at; `load` gives its frame. What cannot be judged comes with the reason.
+/// Has every item looked at; `load` gives its frame, as the recipe wants it. What cannot be judged comes with the reason.
 pub(super) fn judge<I: Sync, J: Send>(
     detectors: &mut [Detector<'_>],
     items: &[I],
-    load: impl Fn(&I) -> Result<Frame, String> + Sync,
+    load: impl Fn(&I, &Recipe) -> Result<Frame, String> + Sync,
     look: impl Fn(&mut Detector<'_>, &Frame) -> Result<J, String> + Sync,
     stage: &str,
     watch: &dyn Watch,
@@ -28,7 +28,7 @@ pub(super) fn judge<I: Sync, J: Send>(
     let total = items.len() as u64;
     watch.progress(stage, 0, total);
     let work = |detector: &mut Detector<'_>, item: &I| {
-        let frame = load(item)?;
+        let frame = load(item, detector.frontend().recipe())?;
         look(detector, &frame)
     };
     in_order(detectors, items, work, |i, judged| {
@@ -45,7 +45,7 @@ pub(super) fn look(detector: &mut Detector<'_>, frame: &Frame, wanted: bool) -> 
     let seen = detector.look(frame, wanted).map_err(|error| error.to_string())?;
     let mut judged = Judged { reading: seen.reading, overlay: None };
     if let (Some(recipe), Some(heat)) = (recipe, seen.heat) {
-        let [x, y, width, height] = recipe.window(frame.width(), frame.height());
+        let [x, y, width, height] = recipe.window(frame);
         let rows = heat.cells.len() / heat.columns;
         let map = HeatMap { values: heat.cells, height: rows, width: heat.columns };
         let drawn = overlay(frame, &map, Seen { x, y, width, height }, heat.scale);

@@ -8,12 +8,13 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shelfwatch::camera;
 use shelfwatch::detector::Detector;
 use shelfwatch::digest::{hexadecimal, sha256};
 use shelfwatch::event::EventKind;
 use shelfwatch::frame::Frame;
+use shelfwatch::intake;
 use shelfwatch::journal::{Agreement, Filter, ImageRow, Reader, Retold};
+use shelfwatch::preprocess::Recipe;
 use shelfwatch::workers::threads;
 use shelfwatch_core::Shelf;
 
@@ -79,7 +80,7 @@ impl Replay {
         let rows = reader.images(filter).collect::<Result<Vec<ImageRow>, _>>()?;
         let mut detectors = detector.forks(threads(self.threads).min(rows.len()))?;
         let progress = Progress::new(rows.len() < 20);
-        let load = |row: &ImageRow| self.load(row);
+        let load = |row: &ImageRow, recipe: &Recipe| self.load(row, recipe);
         let look = |detector: &mut Detector<'_>, frame: &Frame| look(detector, frame, false);
         let (mut outcome, mut tally) = (Outcome::Fine, BTreeMap::<&str, u64>::new());
         if !self.json {
@@ -103,10 +104,10 @@ impl Replay {
         Ok(outcome)
     }
 
-    fn load(&self, row: &ImageRow) -> Result<Frame, String> {
+    fn load(&self, row: &ImageRow, recipe: &Recipe) -> Result<Frame, String> {
         let original = row.load(&self.state).map_err(|error| error.to_string())?;
         let roi = original.roi;
-        camera::decode(&original.into_capture(row.time), roi, Vec::new()).map_err(|error| error.to_string())
+        intake::capture(&original.into_capture(row.time), roi, recipe, Vec::new()).map_err(|error| error.to_string())
     }
 
     fn show(&self, row: &ImageRow, result: &str, judged: Result<Judged, String>) -> Result<()> {

@@ -11,6 +11,8 @@ use shelfwatch::detector::Detector;
 use shelfwatch::frame::Frame;
 use shelfwatch::image_file::{self, MAX_FILE};
 use shelfwatch::image_folder::ImageFolder;
+use shelfwatch::intake;
+use shelfwatch::preprocess::Recipe;
 use shelfwatch::shelf::write_atomically;
 use shelfwatch::workers::threads;
 use shelfwatch_core::{Judgement, Shelf};
@@ -86,9 +88,9 @@ impl Score {
         let mut output = Output::new(&self, &classes);
         let look = |detector: &mut Detector<'_>, frame: &Frame| look(detector, frame, self.heatmap.is_some());
         let progress = Progress::new(sources.len() < 20);
-        let load = |source: &Source| match source {
-            Source::File(path) => image_file::read(path).map_err(|error| error.to_string()),
-            Source::Stdin => stdin(),
+        let load = |source: &Source, recipe: &Recipe| match source {
+            Source::File(path) => intake::path(path, recipe).map_err(|error| error.to_string()),
+            Source::Stdin => stdin(recipe),
         };
         let mut outcome = Outcome::Fine;
         let mut used = HashSet::new();
@@ -150,10 +152,10 @@ impl Score {
     }
 }
 
-fn stdin() -> Result<Frame, String> {
+fn stdin(recipe: &Recipe) -> Result<Frame, String> {
     let mut bytes = Vec::new();
     std::io::stdin().take(MAX_FILE).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    image_file::decode(&bytes).map_err(|error| error.to_string())
+    intake::file(&bytes, recipe).map_err(|error| error.to_string())
 }
 
 /// Prints what was found in the form asked for.

@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use crate::detector::{Detector, DetectorError};
-use crate::image_file::{self, ImageError};
+use crate::image_file::ImageError;
+use crate::intake;
 
 /// Relative difference that float kernels of another processor may make.
 const TOLERANCE: f32 = 1e-4;
@@ -66,7 +67,8 @@ pub fn prove(detector: &mut Detector<'_>) -> Result<Proof, ProofError> {
     let golden = detector.shelf().golden();
     let mut proof = Proof { images: 0, exact: 0, largest: 0.0 };
     for (number, image) in (1..).zip(golden.iter()) {
-        let frame = image_file::decode(image.file).map_err(|cause| ProofError::Image { number, cause })?;
+        let frame = intake::file(image.file, detector.frontend().recipe())
+            .map_err(|cause| ProofError::Image { number, cause })?;
         let found = detector.read(&frame).map_err(|cause| ProofError::Detector { number, cause })?.score;
         let difference = (found - image.score).abs() / image.score.abs().max(1.0);
         // Also where the difference is not a number.

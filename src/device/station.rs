@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use shelfwatch_core::{Decider, Drift, Judgement, Verdict};
 
 use crate::alert::gpio::{EdgeInput, GpioError, OutputId, Pulses, Scheduled};
-use crate::camera::{self, Delivery, Feed};
+use crate::camera::{Delivery, Feed};
 use crate::capture::{Capture, Moment, Trigger, monotonic};
 use crate::config;
 use crate::detector::{Detector, DetectorError, Reading};
 use crate::device::record::{Judged, Recorder};
 use crate::device::{FaultCode, Faults, Liveness, Quiet, Sight, Tally};
 use crate::event::{EventFault, EventKind};
+use crate::intake;
 use crate::status::Phase;
 
 /// Longest wait for an image before the station looks after the rest.
@@ -150,7 +151,7 @@ impl Station<'_> {
 
     fn judge(&mut self, capture: &Capture) -> Result<Reading, Unjudged> {
         let pixels = std::mem::take(&mut self.course.pixels);
-        let frame = camera::decode(capture, self.options.roi, pixels)
+        let frame = intake::capture(capture, self.options.roi, self.detector.frontend().recipe(), pixels)
             .map_err(|error| Unjudged(FaultCode::ImageDamaged, error.to_string()))?;
         let seen = match self.sight.fault(&capture.bytes, &frame) {
             Some((code, text)) => Err(Unjudged(code, text)),

@@ -328,7 +328,7 @@ fn prove(shelf: &[u8], frontend: &Frontend, scores: &[f32], calibrating: &mut Ca
     let parsed = Shelf::parse(shelf)?;
     let mut detector = Detector::with_frontend(parsed.clone(), frontend.fork()?);
     for image in parsed.golden().iter() {
-        let frame = crate::image_file::decode(image.file).map_err(|_| FitError::NotReproduced)?;
+        let frame = crate::intake::file(image.file, frontend.recipe()).map_err(|_| FitError::NotReproduced)?;
         if detector.read(&frame)?.score.to_bits() != image.score.to_bits() {
             return Err(FitError::NotReproduced);
         }

@@ -8,8 +8,10 @@ use crate::detector::{DetectorError, Frontend};
 use crate::digest::sha256;
 use crate::fit::error::FitError;
 use crate::frame::Frame;
-use crate::image_file::{MAX_FILE, decode};
+use crate::image_file::MAX_FILE;
 use crate::image_folder::ImageEntry;
+use crate::intake;
+use crate::preprocess::Recipe;
 use crate::shelf::read_bounded;
 use crate::watch::Watch;
 use crate::workers::in_order;
@@ -45,7 +47,7 @@ impl Passes<'_> {
         let total = images.len() as u64;
         watch.progress(stage, 0, total);
         let work = |frontend: &mut Frontend, image: &ImageEntry| -> Result<Taken<T>, String> {
-            let (key, frame) = load(image)?;
+            let (key, frame) = load(image, frontend.recipe())?;
             let activations = frontend.run(&frame).map_err(|error| error.to_string())?;
             let more = more(&activations).map_err(|error| error.to_string())?;
             let values = activations.feature.iter().chain(activations.logits);
@@ -75,9 +77,9 @@ impl Passes<'_> {
 }
 
 /// Key and frame of a file.
-pub(super) fn load(image: &ImageEntry) -> Result<(u64, Frame), String> {
+pub(super) fn load(image: &ImageEntry, recipe: &Recipe) -> Result<(u64, Frame), String> {
     let bytes = read_bounded(&image.path, MAX_FILE).map_err(|error| error.to_string())?;
-    let frame = decode(&bytes).map_err(|error| error.to_string())?;
+    let frame = intake::file(&bytes, recipe).map_err(|error| error.to_string())?;
     Ok((key(&bytes), frame))
 }
 

@@ -100,7 +100,8 @@ pub(super) fn apply(fault: Fault, frame: &Frame, other: &Frame, seed: u64) -> Fr
         Fault::Occlusion => marks::occlusion(&mut canvas, &mut seed),
         Fault::Noise => optics::noise(&mut canvas, &mut seed),
     }
-    Frame::new(frame.width(), frame.height(), canvas.rgb).expect("a fault keeps the size of its frame")
+    let strange = Frame::new(frame.width(), frame.height(), canvas.rgb).expect("a fault keeps the size of its frame");
+    strange.reduced_by(frame.reduction())
 }
 
 /// Pixels that are being changed. Width and height are at least 1.

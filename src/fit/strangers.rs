@@ -49,8 +49,8 @@ pub(super) fn made(
         Fault::ALL.iter().map(|fault| (fault.name().to_owned(), Vec::new())).collect();
     let (watch, total) = (passes.watch, work.len() as u64);
     let score = |frontend: &mut Frontend, (image, fault): &(usize, usize)| -> Option<Scores> {
-        let (_, frame) = load(chosen[*image]).ok()?;
-        let (_, other) = load(chosen[(image + 1) % chosen.len()]).ok()?;
+        let (_, frame) = load(chosen[*image], frontend.recipe()).ok()?;
+        let (_, other) = load(chosen[(image + 1) % chosen.len()], frontend.recipe()).ok()?;
         let strange = apply(Fault::ALL[*fault], &frame, &other, (image * Fault::ALL.len() + fault) as u64);
         let activations = frontend.run(&strange).ok()?;
         parameters.scores(activations.feature, activations.logits).ok()

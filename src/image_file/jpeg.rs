@@ -4,9 +4,9 @@
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
-use libjpeg_turbo_rs::{ColorSpace, Decoder, Image, JpegError, PixelFormat};
+use libjpeg_turbo_rs::{ColorSpace, Decoder, Image, JpegError, PixelFormat, ScalingFactor};
 
-use super::{ImageError, MAX_ALLOCATION, MAX_SIDE};
+use super::{ImageError, MAX_ALLOCATION, MAX_SIDE, whole_reduction};
 
 /// Most passes over the picture of a progressive file; each costs time, encoders use about ten.
 const MAX_SCANS: u32 = 100;
@@ -15,8 +15,11 @@ const START_OF_SCAN: u8 = 0xDA;
 
 const FORMAT: &str = "JPEG";
 
-/// The picture as stored and the orientation that its EXIF data asks for.
-pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), ImageError> {
+/// A picture as stored, and the orientation that its EXIF data asks for.
+type Stored = (DynamicImage, Orientation);
+
+/// The picture, and by how much it is smaller than the file's: `reduction` is asked with the upright sides.
+pub(super) fn decode(bytes: &[u8], reduction: &dyn Fn(u32, u32) -> u32) -> Result<(Stored, u32), ImageError> {
     check_complete(bytes)?;
     let mut decoder = Decoder::new(bytes).map_err(explain)?;
     let (width, height) = (u32::from(decoder.header().width), u32::from(decoder.header().height));
@@ -33,6 +36,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), ImageE
         return Err(ImageError::Unsupported { format: FORMAT, reason });
     }
     decoder.set_output_format(if grey { PixelFormat::Grayscale } else { PixelFormat::Rgb });
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let reduced = reduce(&mut decoder, orientation, reduction);
     let Image { width, height, data, .. } = decoder.decode_image().map_err(explain)?;
     let (width, height) = (width as u32, height as u32);
     let picture = if grey {
@@ -41,7 +46,27 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(DynamicImage, Orientation), ImageE
         RgbImage::from_raw(width, height, data).map(DynamicImage::ImageRgb8)
     };
     let picture = picture.ok_or_else(|| damaged("pixels are missing".to_owned()))?;
-    Ok((picture, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok(((picture, orientation), reduced))
+}
+
+/// Sets the scale that `reduction` asks for, or the next at which both sides are whole; says which one it is.
+fn reduce(decoder: &mut Decoder<'_>, orientation: Orientation, reduction: &dyn Fn(u32, u32) -> u32) -> u32 {
+    let header = decoder.header();
+    let (width, height) = (u32::from(header.width), u32::from(header.height));
+    let turned = matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    let by = if turned { reduction(height, width) } else { reduction(width, height) };
+    // The decoder takes lossless files and those of other depths at full scale only.
+    if header.precision != 8 || header.is_lossless {
+        return 1;
+    }
+    let by = whole_reduction(by, &[width, height]);
+    ScalingFactor::try_new(1, by).map_or(1, |factor| {
+        decoder.set_scale(factor);
+        by
+    })
 }
 
 fn damaged(reason: String) -> ImageError {
@@ -101,10 +126,13 @@ fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
 
 /// Moves to the marker that ends the entropy-coded data: `FF00` is data and `FFD0`–`FFD7` are restarts.
 fn skip_scan(bytes: &[u8], at: &mut usize) {
-    while let Some(pair) = bytes.get(*at..*at + 2) {
-        if pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xD0..=0xD7 | 0xFF) {
-            return;
+    while let Some(next) = bytes.get(*at..).and_then(|rest| rest.iter().position(|&byte| byte == 0xFF)) {
+        *at += next;
+        match bytes.get(*at + 1) {
+            Some(0x00 | 0xD0..=0xD7 | 0xFF) => *at += 1,
+            // Also where the file ends with half a marker, which the search for markers finds out.
+            _ => return,
         }
-        *at += 1;
     }
+    *at = bytes.len();
 }

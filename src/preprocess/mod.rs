@@ -1,6 +1,7 @@
 //! From a frame to the numbers a model takes: region, resizing, channels, normalisation, layout, as a recipe says.
 //! Refuses frames that the recipe does not fit; guesses nothing from pixel values.
 
+mod draft;
 mod recipe;
 mod recipe_text;
 mod resize;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::draft;
 use super::recipe_text::RecipeText;
 
 /// Largest side of a model's input, in pixels.
@@ -164,6 +165,7 @@ pub struct Recipe {
     pub(super) std: Vec<f64>,
     pub(super) layout: Layout,
     pub(super) dtype: Dtype,
+    pub(super) draft: bool,
 }
 
 /// Names of the ready-made recipes, for [`Recipe::preset`].
@@ -189,6 +191,7 @@ impl Recipe {
             std: IMAGENET_STD.to_vec(),
             layout: Layout::Nchw,
             dtype: Dtype::F32,
+            draft: false,
         };
         match name {
             "torchvision" => Some(base),
@@ -223,6 +226,7 @@ impl Recipe {
             std: std.to_vec(),
             layout: Layout::Nchw,
             dtype: Dtype::F32,
+            draft: false,
         }
         .validated()
     }
@@ -331,6 +335,7 @@ impl Recipe {
     }
 
     pub(super) fn validated(self) -> Result<Self, RecipeError> {
+        draft::check(&self)?;
         if self.size.iter().any(|side| !(1..=MAX_INPUT_SIDE).contains(side)) {
             let problem = format!("is {:?}", self.size);
             return Err(RecipeError::value("size", problem, "give [width, height] from 1 to 4096 pixels each"));

@@ -5,8 +5,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::recipe::{Channels, Dtype, Filter, Layout, Recipe, RecipeError, Resize, Roi, UNIT};
 
-const KEYS: [&str; 12] =
-    ["roi", "resize", "shorter_side", "fill", "filter", "size", "channels", "scale", "mean", "std", "layout", "dtype"];
+const KEYS: [&str; 13] = [
+    "roi",
+    "resize",
+    "shorter_side",
+    "fill",
+    "filter",
+    "size",
+    "channels",
+    "scale",
+    "mean",
+    "std",
+    "layout",
+    "dtype",
+    "draft",
+];
 
 const GREY: [u8; 3] = [114; 3];
 
@@ -78,6 +91,8 @@ pub(super) struct RecipeText {
     layout: Option<Layout>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dtype: Option<Dtype>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    draft: Option<bool>,
 }
 
 impl RecipeText {
@@ -134,6 +149,7 @@ impl TryFrom<RecipeText> for Recipe {
             std: text.std.unwrap_or_else(|| vec![1.0; channels.count()]),
             layout: text.layout.unwrap_or(Layout::Nchw),
             dtype,
+            draft: text.draft.unwrap_or(false),
         }
         .validated()
     }
@@ -161,6 +177,8 @@ impl From<Recipe> for RecipeText {
             std: float.then_some(recipe.std),
             layout: Some(recipe.layout),
             dtype: Some(recipe.dtype),
+            // Left out where it is off: recipes that say nothing of it keep their text.
+            draft: recipe.draft.then_some(true),
         }
     }
 }

@@ -40,6 +40,14 @@ pub enum PreprocessError {
         /// Height in pixels.
         height: u32,
     },
+    /// The frame was decoded smaller than the recipe allows.
+    #[error("image was decoded at 1/{by} where the recipe allows 1/{most}; decode it by the recipe")]
+    Reduced {
+        /// By how much it is smaller than its file.
+        by: u32,
+        /// By how much it may be.
+        most: u32,
+    },
     /// The resampling library refused.
     #[error("image cannot be resized ({reason}); check roi and size of the recipe")]
     Resize {
@@ -108,9 +116,12 @@ impl Preprocess {
     /// # Errors
     /// A region outside the frame, a frame of another size where the recipe does not resize, an extreme aspect.
     pub fn run(&mut self, frame: &Frame) -> Result<&Pixels, PreprocessError> {
-        let roi = region(&self.recipe, frame)?;
+        let by = frame.reduction();
+        // Geometry is that of the source, so that a reduced image shows the same region at the same place.
+        let source = region(&self.recipe, frame)?;
+        let roi = source.reduced(by);
         let [width, height] = self.recipe.size();
-        let scaled = scaled_size(&self.recipe, roi)?;
+        let scaled = scaled_size(&self.recipe, source)?;
         if let Resize::Letterbox(fill) = self.recipe.resize()
             && scaled != [width, height]
         {
@@ -132,7 +143,7 @@ impl Preprocess {
         };
         match &mut self.pixels {
             Pixels::F32(out) => {
-                let tables = &self.tables;
+                let tables: [&[f32; 256]; 3] = std::array::from_fn(|i| &self.tables[i.min(self.tables.len() - 1)]);
                 write(&self.recipe, &placed, out, |channel, byte| tables[channel][usize::from(byte)]);
             }
             Pixels::U8(out) => write(&self.recipe, &placed, out, |_, byte| byte),
@@ -146,8 +157,13 @@ fn table(scale: f64, mean: f32, std: f32) -> [f32; 256] {
     std::array::from_fn(|byte| ((byte as f64 * scale) as f32 - mean) / std)
 }
 
+/// The region in the pixels of the frame's source.
 fn region(recipe: &Recipe, frame: &Frame) -> Result<Roi, PreprocessError> {
-    let (width, height) = (frame.width(), frame.height());
+    let [width, height] = [frame.width(), frame.height()].map(|side| side.saturating_mul(frame.reduction()));
+    let most = recipe.reduction(width, height);
+    if frame.reduction() > most {
+        return Err(PreprocessError::Reduced { by: frame.reduction(), most });
+    }
     let roi = recipe.roi().unwrap_or(Roi { x: 0, y: 0, width, height });
     let inside = roi.x.checked_add(roi.width).is_some_and(|right| right <= width)
         && roi.y.checked_add(roi.height).is_some_and(|bottom| bottom <= height);
@@ -155,7 +171,7 @@ fn region(recipe: &Recipe, frame: &Frame) -> Result<Roi, PreprocessError> {
 }
 
 /// The size of the region after resizing, before cropping or padding.
-fn scaled_size(recipe: &Recipe, roi: Roi) -> Result<[u32; 2], PreprocessError> {
+pub(super) fn scaled_size(recipe: &Recipe, roi: Roi) -> Result<[u32; 2], PreprocessError> {
     let [width, height] = recipe.size();
     match recipe.resize() {
         Resize::None if [roi.width, roi.height] != [width, height] => {
@@ -200,56 +216,78 @@ fn luma(red: u8, green: u8, blue: u8) -> u8 {
 
 fn fill_ground(pixels: &mut Pixels, recipe: &Recipe, tables: &[[f32; 256]], fill: [u8; 3]) {
     let count = recipe.channels().count();
-    let [red, green, blue] = fill;
-    let bytes = match recipe.channels() {
+    let bytes = ordered(recipe.channels(), fill);
+    match pixels {
+        Pixels::F32(out) => {
+            let values = std::array::from_fn(|channel| tables[channel.min(count - 1)][usize::from(bytes[channel])]);
+            fill_channels(recipe, out, values);
+        }
+        Pixels::U8(out) => fill_channels(recipe, out, bytes),
+    }
+}
+
+/// Every place of a channel gets its value.
+fn fill_channels<T: Copy>(recipe: &Recipe, out: &mut [T], values: [T; 3]) {
+    let count = recipe.channels().count();
+    match recipe.layout() {
+        Layout::Nchw => {
+            let plane = out.len() / count;
+            out.chunks_exact_mut(plane).zip(values).for_each(|(plane, value)| plane.fill(value));
+        }
+        Layout::Nhwc => out.chunks_exact_mut(count).for_each(|pixel| pixel.copy_from_slice(&values[..count])),
+    }
+}
+
+/// A pixel's channels in the order of the tensor; a single one stands first.
+fn ordered(channels: Channels, [red, green, blue]: [u8; 3]) -> [u8; 3] {
+    match channels {
         Channels::Rgb => [red, green, blue],
         Channels::Bgr => [blue, green, red],
         Channels::Grey => [luma(red, green, blue); 3],
-    };
-    let plane = recipe.shape().iter().product::<usize>() / count;
-    let channel_of = |index: usize| match recipe.layout() {
-        Layout::Nchw => index / plane,
-        Layout::Nhwc => index % count,
-    };
-    match pixels {
-        Pixels::F32(out) => {
-            for (index, value) in out.iter_mut().enumerate() {
-                let channel = channel_of(index);
-                *value = tables[channel][usize::from(bytes[channel])];
-            }
-        }
-        Pixels::U8(out) => {
-            for (index, value) in out.iter_mut().enumerate() {
-                *value = bytes[channel_of(index)];
-            }
-        }
     }
 }
 
 /// Writes the placed rectangle into the tensor, each byte through `value(channel, byte)`.
 fn write<T: Copy>(recipe: &Recipe, placed: &Placed<'_>, out: &mut [T], value: impl Fn(usize, u8) -> T) {
+    // A loop for each order, so that none is chosen pixel by pixel.
+    match recipe.channels() {
+        channels @ Channels::Rgb => write_rows(recipe, placed, out, |rgb| ordered(channels, rgb), value),
+        channels @ Channels::Bgr => write_rows(recipe, placed, out, |rgb| ordered(channels, rgb), value),
+        channels @ Channels::Grey => write_rows(recipe, placed, out, |rgb| ordered(channels, rgb), value),
+    }
+}
+
+fn write_rows<T: Copy>(
+    recipe: &Recipe,
+    placed: &Placed<'_>,
+    out: &mut [T],
+    bytes: impl Fn([u8; 3]) -> [u8; 3],
+    value: impl Fn(usize, u8) -> T,
+) {
     let [width, height] = recipe.size().map(|side| side as usize);
-    let channels = recipe.channels();
-    let count = channels.count();
-    let plane = width * height;
     let [columns, rows] = placed.extent;
     for row in 0..rows {
         let start = ((placed.from[1] + row) * placed.stride + placed.from[0]) * 3;
-        let source = &placed.rgb[start..start + columns * 3];
+        let pixels = placed.rgb[start..start + columns * 3].as_chunks::<3>().0.iter().map(|&rgb| bytes(rgb));
         let first = (placed.to[1] + row) * width + placed.to[0];
-        for (column, rgb) in source.chunks_exact(3).enumerate() {
-            let bytes = match channels {
-                Channels::Rgb => [rgb[0], rgb[1], rgb[2]],
-                Channels::Bgr => [rgb[2], rgb[1], rgb[0]],
-                Channels::Grey => [luma(rgb[0], rgb[1], rgb[2]); 3],
-            };
-            let at = first + column;
-            for (channel, &byte) in bytes[..count].iter().enumerate() {
-                let index = match recipe.layout() {
-                    Layout::Nchw => channel * plane + at,
-                    Layout::Nhwc => at * count + channel,
-                };
-                out[index] = value(channel, byte);
+        match (recipe.layout(), recipe.channels().count()) {
+            (_, 1) => {
+                let places = &mut out[first..first + columns];
+                places.iter_mut().zip(pixels).for_each(|(place, [grey, ..])| *place = value(0, grey));
+            }
+            (Layout::Nchw, _) => {
+                let (a, rest) = out.split_at_mut(width * height);
+                let (b, c) = rest.split_at_mut(width * height);
+                let [a, b, c] = [a, b, c].map(|plane| plane[first..first + columns].iter_mut());
+                for (((a, b), c), bytes) in a.zip(b).zip(c).zip(pixels) {
+                    (*a, *b, *c) = (value(0, bytes[0]), value(1, bytes[1]), value(2, bytes[2]));
+                }
+            }
+            (Layout::Nhwc, _) => {
+                let places = out[first * 3..(first + columns) * 3].as_chunks_mut::<3>().0;
+                for (place, bytes) in places.iter_mut().zip(pixels) {
+                    *place = [value(0, bytes[0]), value(1, bytes[1]), value(2, bytes[2])];
+                }
             }
         }
     }

@@ -13,7 +13,9 @@ use shelfwatch::fit::join;
 use shelfwatch::frame::Frame;
 use shelfwatch::image_file;
 use shelfwatch::image_folder::{ImageEntry, ImageFolder};
+use shelfwatch::intake;
 use shelfwatch::method::{Collapse, Dimension, Options, Parameters, Statistics, nc5};
+use shelfwatch::preprocess::Recipe;
 use shelfwatch::watch::Watch;
 use shelfwatch_core::{Header, Judgement, ScoreKind, SectionKind, Shelf};
 
@@ -116,7 +118,8 @@ impl<'a> Run<'a> {
     fn set(&mut self, name: &str, folder: &ImageFolder) -> Result<(ImageSet, Vec<f64>)> {
         let mut set = ImageSet { name: name.to_owned(), images: Vec::new(), faults: Vec::new() };
         let mut sum: Vec<f64> = Vec::new();
-        let load = |image: &ImageEntry| image_file::read(&image.path).map_err(|error| error.to_string());
+        let load =
+            |image: &ImageEntry, recipe: &Recipe| intake::path(&image.path, recipe).map_err(|error| error.to_string());
         let parameters = self.study.map(|study| &study.parameters);
         let measure = |detector: &mut Detector<'_>, frame: &Frame| measure(detector, frame, parameters);
         judge(&mut self.detectors, &folder.images, load, measure, name, self.watch, |i, measured| {
@@ -146,7 +149,7 @@ impl<'a> Run<'a> {
             .filter_map(|example| {
                 let same = |image: &&ImageEntry| image.path.to_string_lossy() == example.path;
                 let image = folders.iter().flat_map(|folder| &folder.images).find(same)?;
-                let frame = image_file::read(&image.path).ok()?;
+                let frame = intake::path(&image.path, detector.frontend().recipe()).ok()?;
                 let judged = look(detector, &frame, true).ok()?;
                 let png = |frame: &Frame| image_file::encode_png(&thumbnail(frame, PICTURE).ok()?).ok();
                 let heat = judged.overlay.as_ref().and_then(|overlay| png(&overlay.frame));

@@ -42,6 +42,9 @@ pub(in crate::cli) struct Fit {
     /// How images become tensors: torchvision, timm, imagenet-uint8, none, or a TOML file (docs/preprocess.md).
     #[arg(long, value_name = "FILE|PRESET")]
     preprocess: Option<String>,
+    /// Decode large JPEGs at 1/2, 1/4 or 1/8, here and on the device, where the recipe makes them small anyway: faster.
+    #[arg(long)]
+    draft: bool,
     #[command(flatten)]
     taps: Taps,
     /// One of neco, neco-std, neco-ml, neco-std-ml, residual, vim, mahalanobis, mahalanobis++, knn, nci, fdbd, msp,
@@ -126,6 +129,7 @@ impl Fit {
             eprintln!("note: no --preprocess given: images must have the backbone's size, pixels are divided by 255");
         }
         let recipe = recipe(self.preprocess.as_deref().unwrap_or("none"), &onnx)?;
+        let recipe = if self.draft { recipe.with_draft().context("--draft")? } else { recipe };
         let frontend = Frontend::new(&onnx, &self.taps.choice(), &recipe)
             .with_context(|| format!("backbone {}", self.backbone.display()))?;
         let options = self.options()?;
