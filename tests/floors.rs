@@ -48,6 +48,7 @@ const ROOT: House = House {
         ("detector", 3),
         ("image_folder", 3),
         ("fit", 4),
+        ("quantise", 4),
         ("evaluate", 4),
         ("device", 4),
         ("cli", 5),

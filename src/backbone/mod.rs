@@ -9,6 +9,8 @@ mod head;
 mod input_spec;
 mod network;
 mod node;
+#[cfg(feature = "office")]
+pub mod quantise;
 mod quantised;
 mod requant;
 mod taps;
