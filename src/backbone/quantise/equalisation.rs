@@ -42,7 +42,7 @@ pub(super) fn equalise(graph: &mut GraphProto) -> Result<usize, BackboneError> {
         let mut still = true;
         for (place, changed) in places.iter().zip(&mut changed) {
             let factors = factors(&values[&place.weights[0]], &values[&place.weights[1]], place.groups);
-            if factors.iter().any(|&f| f != 1.0) {
+            if factors.iter().any(|f| f.to_bits() != 1.0_f32.to_bits()) {
                 rescale(&mut values, place, &factors);
                 (*changed, still) = (true, false);
             }
@@ -59,15 +59,15 @@ pub(super) fn equalise(graph: &mut GraphProto) -> Result<usize, BackboneError> {
     Ok(changed.into_iter().filter(|c| *c).count())
 }
 
-/// What each channel is divided by on the first side and multiplied with on the second: 2 to the whole part of
-/// log₂ √(r₁ / r₂).
+/// What each channel is divided by on the first side and multiplied with on the second: 2 to the nearest whole
+/// number to log₂ √(r₁ / r₂); ties go to the even one, so that no place swings for ever.
 fn factors(first: &Constant, second: &Constant, groups: usize) -> Vec<f32> {
     let before = super::weights::peaks(first, 0);
     let mut after = vec![0.0_f32; before.len()];
     each(second, groups, |channel, value| after[channel] = after[channel].max(value.abs()));
     let one = |(r1, r2): (&f32, &f32)| {
         let exponent = (r1 / r2).log2() / 2.0;
-        if exponent.is_finite() { exponent.clamp(-MOST, MOST).trunc().exp2() } else { 1.0 }
+        if exponent.is_finite() { exponent.clamp(-MOST, MOST).round_ties_even().exp2() } else { 1.0 }
     };
     before.iter().zip(&after).map(one).collect()
 }
@@ -90,7 +90,9 @@ fn rescale(values: &mut HashMap<String, Constant>, place: &Place, factors: &[f32
         if let Some(constant) = values.get_mut(name) {
             let row = constant.values.len() / factors.len();
             for (row, factor) in constant.values.chunks_exact_mut(row).zip(factors) {
-                row.iter_mut().for_each(|v| *v /= factor);
+                for value in row {
+                    *value /= factor;
+                }
             }
         }
     }
@@ -155,7 +157,7 @@ mod tests {
     use crate::backbone::tensor::Constant;
 
     #[test]
-    fn factors_bring_both_sides_within_a_factor_of_four() {
+    fn factors_bring_both_sides_within_a_factor_of_two() {
         let first = Constant { dims: vec![3, 1, 1, 1], values: vec![64.0, 1.0, 0.0] };
         let second = Constant { dims: vec![2, 3, 1, 1], values: vec![1.0, 0.25, 1.0, -0.5, 0.1, 2.0] };
         assert_eq!(factors(&first, &second, 1), [8.0, 2.0, 1.0]);

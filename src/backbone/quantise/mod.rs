@@ -129,8 +129,8 @@ impl FloatNetwork {
         correction: Option<&Correction>,
     ) -> Result<(ModelProto, usize), Unquantisable> {
         let mut model = self.model.clone();
-        model.producer_name = PRODUCER.to_owned();
-        model.producer_version = env!("CARGO_PKG_VERSION").to_owned();
+        PRODUCER.clone_into(&mut model.producer_name);
+        env!("CARGO_PKG_VERSION").clone_into(&mut model.producer_version);
         model.ir_version = model.ir_version.max(7);
         let by_name: HashMap<&str, Range> =
             self.placement.pairs.iter().map(String::as_str).zip(ranges.iter().copied()).collect();

@@ -17,7 +17,7 @@ use crate::cli::{Outcome, inputs};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   shelfwatch quantize resnet18.onnx --images good/ --preprocess torchvision -o resnet18.int8.onnx
-  shelfwatch quantize m.onnx --images good/ --preprocess recipe.toml --calibration minmax -o m.int8.onnx --json
+  shelfwatch quantize m.onnx --images good/ --preprocess recipe.toml --calibration mse -o m.int8.onnx --json
 
 Writes a standard ONNX file with QuantizeLinear and DequantizeLinear pairs, for `fit --backbone` as for other runtimes. The
 feature and the classifier's last layer stay in float. A third of the images, whole sub-folders (lots) where class folders
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Quantize {
     #[command(flatten)]
     taps: Taps,
     /// How the range of an activation is taken from its values.
-    #[arg(long, value_enum, default_value_t = Ranges::Mse)]
+    #[arg(long, value_enum, default_value_t = Ranges::Minmax)]
     calibration: Ranges,
     /// Scale the channels between consecutive convolutions to like ranges.
     #[arg(long, value_enum, default_value_t = Treatment::Auto)]
