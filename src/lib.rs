@@ -33,6 +33,8 @@ pub mod method;
 pub mod parts;
 pub mod preprocess;
 #[cfg(feature = "office")]
+pub mod quantise;
+#[cfg(feature = "office")]
 pub mod seed;
 pub mod shelf;
 pub mod status;

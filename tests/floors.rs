@@ -49,6 +49,7 @@ const ROOT: House = House {
         ("intake", 3),
         ("image_folder", 3),
         ("fit", 4),
+        ("quantise", 4),
         ("evaluate", 4),
         ("device", 4),
         ("cli", 5),

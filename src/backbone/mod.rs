@@ -27,6 +27,8 @@ mod node;
 mod onnx;
 #[cfg(feature = "onnx")]
 mod program;
+#[cfg(feature = "office")]
+pub mod quantise;
 #[cfg(feature = "onnx")]
 mod quantised;
 #[cfg(feature = "onnx")]

@@ -1,4 +1,5 @@
 //! Folders of drawn parts and the bundled backbone, for tests that want no other files.
+#![allow(dead_code, reason = "each test uses its own part")]
 
 use std::path::{Path, PathBuf};
 

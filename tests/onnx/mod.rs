@@ -1,4 +1,5 @@
 //! Tiny ONNX models, built in place.
+#![allow(dead_code, reason = "each test uses its own part")]
 
 use prost::Message;
 use tract_onnx::pb::attribute_proto::AttributeType;

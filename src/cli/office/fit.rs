@@ -8,10 +8,13 @@ use shelfwatch::detector::Frontend;
 use shelfwatch::fit::{Alpha, FitOptions, Fitted, Material, ScoreChoice, Summary, TOLERANCE, fit, statistics};
 use shelfwatch::image_folder::{ImageFolder, Split};
 use shelfwatch::method::{Dimension, Options, Statistics};
+use shelfwatch::preprocess::Recipe;
+use shelfwatch::quantise::{QuantiseOptions, Report, quantise};
 use shelfwatch::shelf::{Precision, write_atomically};
 use shelfwatch_core::{Guarantee, MAX_TERMS, ScoreKind};
 
 use super::fitting::{Taps, alpha, recipe, share};
+use super::quantize::text as report_text;
 use crate::cli::inspect::{point_text, points_json};
 use crate::cli::progress::Progress;
 use crate::cli::{Outcome, inputs};
@@ -21,6 +24,7 @@ use crate::cli::{Outcome, inputs};
 #[command(after_help = "Examples:
   shelfwatch fit --backbone resnet18.onnx --images good/ --preprocess torchvision -o line.shelf
   shelfwatch fit --backbone m.onnx --images good/ --calibrate good-later/ --score auto -o line.shelf
+  shelfwatch fit --backbone m.onnx --images good/ --preprocess recipe.toml --quantize -o line.shelf
   shelfwatch fit --backbone m.onnx --images shard1/ --stats-out 1.stats
 
 Images are JPEG, PNG, BMP, TIFF, PNM or WebP files, in one folder or in a folder a class. Without --calibrate a third
@@ -78,6 +82,10 @@ pub(in crate::cli) struct Fit {
     /// Strangers for --score auto to choose by, in one folder or in a folder a kind.
     #[arg(long, value_name = "DIR")]
     ood: Option<PathBuf>,
+    /// Quantise the float backbone to int8 first, on the images to fit on, and put that into the shelf; `quantize` does it
+    /// with more say.
+    #[arg(long, requires = "output", conflicts_with_all = ["stats", "detached"])]
+    quantize: bool,
     /// Leave the ONNX file out of the shelf.
     #[arg(long)]
     detached: bool,
@@ -124,26 +132,40 @@ fn precision(text: &str) -> Result<PrecisionChoice, String> {
 
 impl Fit {
     pub(super) fn run(self) -> Result<Outcome> {
-        let onnx = inputs::file(&self.backbone)?;
+        let mut onnx = inputs::file(&self.backbone)?;
         if self.preprocess.is_none() {
             eprintln!("note: no --preprocess given: images must have the backbone's size, pixels are divided by 255");
         }
         let recipe = recipe(self.preprocess.as_deref().unwrap_or("none"), &onnx)?;
         let recipe = if self.draft { recipe.with_draft().context("--draft")? } else { recipe };
-        let frontend = Frontend::new(&onnx, &self.taps.choice(), &recipe)
-            .with_context(|| format!("backbone {}", self.backbone.display()))?;
         let options = self.options()?;
         let progress = Progress::new(false);
         let Some(output) = &self.output else {
+            let frontend = self.frontend(&onnx, &recipe)?;
             let folder = ImageFolder::list(self.images.as_deref().context("give --images")?)?;
             let taken = statistics(&frontend, &onnx, &folder.images, folder.classes, &options, &progress)?;
             return self.write_statistics(&taken.to_bytes(), taken.images());
         };
         let (material, split) = self.material()?;
+        let mut quantised = None;
+        if self.quantize {
+            let images = ImageFolder { classes: split.classes.clone(), images: split.fit.clone() };
+            let how = QuantiseOptions { max_bad: self.max_bad, threads: self.threads, ..QuantiseOptions::default() };
+            let made = quantise(&onnx, &self.taps.choice(), &recipe, images, &how, &progress);
+            let made = made.with_context(|| format!("backbone {}", self.backbone.display()))?;
+            onnx = made.onnx;
+            quantised = Some(made.report);
+        }
+        let frontend = self.frontend(&onnx, &recipe)?;
         let fitted = fit(&frontend, &onnx, material, &split.calibrate, &split.how, &options, &progress)?;
         progress.clear();
-        self.write(output, &fitted)?;
+        self.write(output, &fitted, quantised.as_ref())?;
         Ok(Outcome::Fine)
+    }
+
+    fn frontend(&self, onnx: &[u8], recipe: &Recipe) -> Result<Frontend> {
+        Frontend::new(onnx, &self.taps.choice(), recipe)
+            .with_context(|| format!("backbone {}", self.backbone.display()))
     }
 
     fn options(&self) -> Result<FitOptions> {
@@ -228,7 +250,7 @@ impl Fit {
         Ok(Outcome::Fine)
     }
 
-    fn write(&self, output: &Path, fitted: &Fitted) -> Result<()> {
+    fn write(&self, output: &Path, fitted: &Fitted, quantised: Option<&Report>) -> Result<()> {
         let beside = output.with_extension("stats");
         write_atomically(&beside, &fitted.statistics)?;
         if let Some(path) = &self.stats_out {
@@ -239,13 +261,19 @@ impl Fit {
         if self.json {
             let shelf = shelfwatch_core::Shelf::parse(&fitted.shelf)?;
             let points = points_json(shelf.header());
-            let found = serde_json::json!({
+            let mut found = serde_json::json!({
                 "shelf": output, "bytes": fitted.shelf.len(), "statistics": beside, "points": points, "fit": summary
             });
+            if let Some(report) = quantised {
+                found["quantisation"] = serde_json::to_value(report)?;
+            }
             println!("{}", serde_json::to_string_pretty(&found)?);
             return Ok(());
         }
         print!("{}", text(output, &beside, fitted)?);
+        if let Some(report) = quantised {
+            print!("  backbone:{}", report_text(report)?);
+        }
         Ok(())
     }
 }

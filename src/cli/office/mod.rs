@@ -9,6 +9,7 @@ mod keygen;
 mod line;
 mod manual;
 mod merge;
+mod quantize;
 mod sign;
 mod statistics;
 
@@ -25,6 +26,7 @@ pub(super) enum Verb {
     Demo(demo::Demo),
     Fit(Box<fit::Fit>),
     Merge(merge::Merge),
+    Quantize(Box<quantize::Quantize>),
     Eval(eval::Eval),
     Keygen(keygen::Keygen),
     Sign(sign::Sign),
@@ -37,6 +39,7 @@ impl Verb {
             Self::Demo(verb) => verb.run(),
             Self::Fit(verb) => verb.run(),
             Self::Merge(verb) => verb.run(),
+            Self::Quantize(verb) => verb.run(),
             Self::Eval(verb) => verb.run(),
             Self::Keygen(verb) => verb.run(),
             Self::Sign(verb) => verb.run(),
