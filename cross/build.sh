@@ -35,7 +35,7 @@ if [ "${1:-}" = --device ]; then
     shift
     features=(--no-default-features --features device)
     # Other profiles are not meant to be small.
-    [ "$profile" != dist ] || promise=(19000000)
+    [ "$profile" != dist ] || promise=(15000000)
 fi
 
 missing=0

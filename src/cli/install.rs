@@ -95,14 +95,35 @@ impl Place {
 
     /// Waits for the daemon and says all of it.
     fn conclude(&self, config: &Config, station: &Station, found: &Found, what: &str) -> Result<Outcome> {
-        let adopted = Adoption::wait(config, station, &found.sha256);
+        let end = End::of(config, station, found, what);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&object(station, found, what, &adopted))?);
+            println!("{}", serde_json::to_string_pretty(&end.told)?);
         } else {
-            println!("{what}: {}", station.shelf.display());
-            println!("daemon: {}", adopted.words());
+            print!("{}", end.words);
         }
-        Ok(if matches!(adopted, Adoption::Refused(_)) { Outcome::Failed } else { Outcome::Fine })
+        Ok(if end.refused { Outcome::Failed } else { Outcome::Fine })
+    }
+}
+
+/// How it ended with a shelf that was put in place.
+pub(super) struct End {
+    /// As JSON.
+    pub(super) told: Value,
+    /// As text.
+    pub(super) words: String,
+    /// The daemon goes on with another.
+    pub(super) refused: bool,
+}
+
+impl End {
+    /// Waits for the daemon.
+    pub(super) fn of(config: &Config, station: &Station, found: &Found, what: &str) -> End {
+        let adopted = Adoption::wait(config, station, &found.sha256);
+        End {
+            told: object(station, found, what, &adopted),
+            words: format!("{what}: {}\ndaemon: {}\n", station.shelf.display(), adopted.words()),
+            refused: matches!(adopted, Adoption::Refused(_)),
+        }
     }
 }
 
@@ -204,7 +225,7 @@ pub(super) fn report(found: &Found) -> String {
     )
 }
 
-pub(super) fn object(station: &Station, found: &Found, what: &str, adopted: &Adoption) -> Value {
+fn object(station: &Station, found: &Found, what: &str, adopted: &Adoption) -> Value {
     json!({
         "station": station.name, "shelf": station.shelf, "state": what, "product": found.product,
         "sha256": found.sha256, "signed_by": found.signed_by,

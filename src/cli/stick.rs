@@ -4,14 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 use shelfwatch::config::{Config, Install, Station};
 use shelfwatch::device::install::{examine, offered, take_into_use};
 use shelfwatch::shelf::read_bounded;
 
 use super::Outcome;
-use super::adoption::Adoption;
-use super::install::{CONFIG, object, report};
+use super::install::{CONFIG, End, report};
 
 /// Take the shelves that a USB stick holds for this device into use.
 ///
@@ -46,7 +45,7 @@ impl Stick {
                 println!("station {}: {}", station.name, path.display());
             }
             match self.take(&config, station, path) {
-                Ok(Taken { told, refused }) => {
+                Ok(End { told, refused, .. }) => {
                     all.push(told);
                     outcome = if refused { Outcome::Failed } else { outcome };
                 }
@@ -68,32 +67,24 @@ impl Stick {
         Ok(outcome)
     }
 
-    fn take(&self, config: &Config, station: &Station, path: &Path) -> Result<Taken> {
+    fn take(&self, config: &Config, station: &Station, path: &Path) -> Result<End> {
         // Anybody may reach the device's sockets: a signature it must be.
         let install = Install { unsigned: false, ..config.install.clone() };
         let shelf = read_bounded(path, install.bytes())?;
         if read_bounded(&station.shelf, install.bytes()).is_ok_and(|used| used == shelf) {
+            let words = format!("in use already: {}\n", station.shelf.display());
             if !self.json {
-                println!("in use already: {}", station.shelf.display());
+                print!("{words}");
             }
             let told = json!({ "station": station.name, "shelf": station.shelf, "state": "in use already" });
-            return Ok(Taken { told, refused: false });
+            return Ok(End { told, words, refused: false });
         }
         let found = examine(&shelf, station, &install)?;
         take_into_use(&shelf, station).context("cannot be switched")?;
-        let adopted = Adoption::wait(config, station, &found.sha256);
+        let end = End::of(config, station, &found, "in use");
         if !self.json {
-            print!("{}", report(&found));
-            println!("in use: {}\ndaemon: {}", station.shelf.display(), adopted.words());
+            print!("{}{}", report(&found), end.words);
         }
-        let refused = matches!(adopted, Adoption::Refused(_));
-        Ok(Taken { told: object(station, &found, "in use", &adopted), refused })
+        Ok(end)
     }
-}
-
-/// A shelf that was put in place.
-struct Taken {
-    told: Value,
-    /// The daemon goes on with another.
-    refused: bool,
 }

@@ -132,7 +132,7 @@ pub(crate) fn fresh(built: &Path, script: &str) -> bool {
         println!("skipped: a station in the virtual factory; run {script}");
         return false;
     };
-    let newer = ["src", "core/src"].iter().find_map(|folder| newer_than(&root.join(folder), time));
+    let newer = ["src", "core/src", "network/src"].iter().find_map(|folder| newer_than(&root.join(folder), time));
     assert!(newer.is_none(), "{newer:?} is newer than {}; run {script} again", built.display());
     true
 }
