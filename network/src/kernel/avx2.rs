@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use super::{Bytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, plain};
+use super::{Bytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, plain};
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: Shape { rows: ROWS, columns: COLUMNS, depth: 2 },
@@ -21,7 +21,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     widen,
     pack_depthwise: avx2_depthwise::pack,
     depthwise: avx2_depthwise::bytes,
-    depthwise_real: avx2_depthwise::reals,
+    depthwise_real: avx2_depthwise_real::reals,
     quantise,
     add,
     multiply,
@@ -257,7 +257,7 @@ fn strip_real(
     assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
     // SAFETY: asserted above.
     unsafe {
-        panels!(operands.rows, strip_real_panel(operands, bias.as_ptr(), bounds, [columns, stride], out.as_mut_ptr()))
+        panels!(operands.rows, strip_real_panel(operands, bias.as_ptr(), bounds, [columns, stride], out.as_mut_ptr()));
     }
 }
 
