@@ -339,6 +339,39 @@ proptest! {
     }
 }
 
+/// Planes become pixels and planes again, whatever the number of channels.
+#[test]
+fn orders_are_turned() {
+    let bounds = whole(0);
+    for channels in 1..=9 {
+        for [rows, columns] in [[1, 1], [3, 5], [17, 16], [30, 21]] {
+            let pixels = tensor([rows, columns, channels], Element::Real);
+            let planes = Tensor { order: Order::Planes, ..pixels };
+            let bytes = Tensor { element: Element::Byte { zero: 0 }, ..pixels };
+            let step = |op, from, to| Step { name: String::new(), op, inputs: vec![from], output: to };
+            let steps = vec![
+                step(Op::Quantise { step: 1.0, bounds }, 0, 1),
+                step(Op::Dequantise { scale: 1.0 }, 1, 2),
+                step(Op::Dequantise { scale: 1.0 }, 1, 3),
+                step(Op::Arrange, 0, 4),
+                step(Op::Arrange, 4, 5),
+            ];
+            let tensors = vec![planes, bytes, pixels, planes, pixels, planes];
+            let program = Program { tensors, steps, inputs: vec![0], outputs: vec![2, 3, 4, 5] };
+            let mut random = Random(channels as u64);
+            let values: Vec<f32> = (0..pixels.volume()).map(|_| f32::from(random.byte())).collect();
+            let by_pixel = |at: usize| values[at % channels * rows * columns + at / channels];
+            let expected: Vec<f32> = (0..values.len()).map(by_pixel).collect();
+            for cpu in here() {
+                let mut machine = Machine::new(Arc::new(Prepared::new(program.clone(), cpu).unwrap()));
+                machine.run(&[Input::Reals(&values)]).unwrap();
+                let outputs = [0, 1, 2, 3].map(|at| machine.output(at));
+                assert_eq!(outputs, [&expected[..], &values, &expected, &values]);
+            }
+        }
+    }
+}
+
 /// Full-range values in long rows: 4,608 products of −128 and −128 do not saturate anywhere on the way.
 #[test]
 fn the_greatest_sums_are_exact() {
