@@ -93,6 +93,8 @@ const NETWORK: House = House {
         ("arena", 2),
         ("check", 2),
         ("gather", 2),
+        ("lines", 2),
+        ("packing", 3),
         ("kernel", 2),
         ("pool", 3),
         ("product", 3),

@@ -2,6 +2,7 @@
 
 use crate::gather::Gather;
 use crate::kernel::{Convolve, DepthwiseBytes, DepthwiseRow, Kernels};
+use crate::lines::Lines;
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
 /// A depthwise convolution with its weights packed for one kind of processor.
@@ -16,6 +17,8 @@ pub(crate) struct Depthwise {
     /// Place of each tap relative to the window's first, in the image and in a gathered window.
     inside: Vec<usize>,
     gathered: Vec<usize>,
+    /// Padded lines, where they are few and short enough.
+    lines: Option<Lines>,
 }
 
 enum Packed {
@@ -29,7 +32,7 @@ enum Taps {
     Narrow(Vec<i8>, Convolve<i8, i8, i32>),
 }
 
-/// Memory for one gathered window, and for the places of the taps.
+/// Memory for one gathered window or some padded lines, and for the places of the taps.
 #[derive(Default)]
 pub(crate) struct Windows {
     bytes: Vec<i8>,
@@ -86,11 +89,12 @@ impl Depthwise {
             weights,
             inside: places.map(|(y, x)| (y * down * input.columns as usize + x * right) * channels).collect(),
             gathered: (0..taps).map(|tap| tap * channels).collect(),
+            lines: Lines::new(&window, input, output),
         })
     }
 
     pub(crate) fn reserve(&self, windows: &mut Windows) {
-        let size = self.gathered.len() * self.channels;
+        let size = self.lines.as_ref().map_or(self.gathered.len() * self.channels, Lines::size);
         windows.bytes.resize(windows.bytes.len().max(size), 0);
         windows.reals.resize(windows.reals.len().max(size), 0.0);
         windows.taps.reserve(self.gathered.len());
@@ -144,7 +148,8 @@ impl Depthwise {
         });
     }
 
-    /// Runs the outputs of each row whose windows lie inside the image at once, and those at the edges one by one.
+    /// Runs each row of outputs: over padded lines where they stay in the cache, else over the image itself, and over
+    /// gathered windows at its edges.
     fn rows<X: Copy, Y>(
         &self,
         input: &[X],
@@ -157,6 +162,15 @@ impl Depthwise {
         let window = &self.gather.window;
         let [height, width, channels] = self.gather.input;
         let [rows, columns] = self.output;
+        let step = window.stride[1] as usize * channels;
+        if let Some(lines) = &self.lines {
+            let mut ring = lines.ring(scratch, padding);
+            for (y, out) in out.chunks_exact_mut(columns * channels).enumerate() {
+                let lines = ring.advance(input, window.start(0, y), taps);
+                run(lines, taps, step, columns, out);
+            }
+            return;
+        }
         let scratch = &mut scratch[..self.gathered.len() * channels];
         let inner = [window.inner(0, height, rows), window.inner(1, width, columns)];
         for (y, out) in out.chunks_exact_mut(columns * channels).enumerate() {
@@ -172,7 +186,6 @@ impl Depthwise {
                 let first = (top * width + left) * channels;
                 taps.clear();
                 taps.extend(self.inside.iter().map(|place| first + place));
-                let step = window.stride[1] as usize * channels;
                 run(input, taps, step, middle.len(), &mut out[middle.start * channels..][..middle.len() * channels]);
             }
         }

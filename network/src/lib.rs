@@ -19,6 +19,7 @@ mod depthwise;
 mod error;
 mod gather;
 mod kernel;
+mod lines;
 mod machine;
 mod packing;
 mod plain_step;

@@ -4,6 +4,10 @@ use crate::kernel::{Finish, Kernels, Sum};
 use crate::pool;
 use crate::program::{Bounds, Element, Op, Order, Tensor};
 
+/// Pixels and planes that are rounded before they are brought into the order of pixels.
+const PIECE: usize = 256;
+const PLANES: usize = 4;
+
 /// What a step knows of its tensors.
 pub(crate) struct Context<'a> {
     pub(crate) kernels: &'static Kernels,
@@ -104,7 +108,7 @@ pub(crate) fn bytes_to_reals(context: &Context<'_>, op: &Op, input: &[i8], sums:
             if context.output.order == Order::Pixels {
                 out.iter_mut().zip(input).for_each(|(out, &byte)| *out = real(byte));
             } else {
-                turn(input, context.input.channels as usize, out, real);
+                turn(input, context.input.channels as usize, out, context.input.positions(), real);
             }
         }
         Op::LookupReal(table) => {
@@ -142,15 +146,18 @@ pub(crate) fn reals_to_bytes(context: &Context<'_>, op: &Op, input: &[f32], out:
             (context.kernels.quantise)(input, *step, &finish, out);
             return;
         }
-        // Plane by plane in pieces, so that the rounding stays vectorised.
-        let mut piece = [0_i8; 256];
+        // In pieces of some planes, so that the rounding stays vectorised.
+        let mut pieces = [0_i8; PIECE * PLANES];
         let plane = out.len() / channels;
-        for (channel, values) in input.chunks_exact(plane).enumerate() {
-            for (first, values) in values.chunks(piece.len()).enumerate() {
-                let piece = &mut piece[..values.len()];
-                (context.kernels.quantise)(values, *step, &finish, piece);
-                let out = out[first * 256 * channels + channel..].iter_mut().step_by(channels);
-                out.zip(piece.iter()).for_each(|(out, &byte)| *out = byte);
+        for (out, first) in out.chunks_mut(PIECE * channels).zip((0..plane).step_by(PIECE)) {
+            let length = out.len() / channels;
+            for start in (0..channels).step_by(PLANES) {
+                let count = PLANES.min(channels - start);
+                let pieces = &mut pieces[..count * length];
+                for (at, piece) in pieces.chunks_exact_mut(length).enumerate() {
+                    (context.kernels.quantise)(&input[(start + at) * plane + first..][..length], *step, &finish, piece);
+                }
+                turn(pieces, length, &mut out[start..], channels, |x| x);
             }
         }
     }
@@ -162,8 +169,12 @@ pub(crate) fn reals_to_reals<'a>(context: &Context<'_>, op: &Op, part: impl Fn(u
     let input = part(inputs[0]);
     match op {
         Op::Arrange if from.order == output.order => out.copy_from_slice(input),
-        Op::Arrange if output.order == Order::Planes => turn(input, from.channels as usize, out, |x| x),
-        Op::Arrange => turn(input, from.positions(), out, |x| x),
+        Op::Arrange => {
+            let (channels, positions) = (from.channels as usize, from.positions());
+            let planes = output.order == Order::Planes;
+            let [width, stride] = if planes { [channels, positions] } else { [positions, channels] };
+            turn(input, width, out, stride, |x| x);
+        }
         Op::AddReal { bounds } => {
             // SAFETY: the table belongs to a processor that this machine is.
             unsafe { (kernels.add_real)(input, part(inputs[1]), [bounds.low, bounds.high], out) }
@@ -188,10 +199,21 @@ fn place(value: i8) -> usize {
     usize::from(value.cast_unsigned() ^ 0x80)
 }
 
-/// Column by column what lies row by row, `width` values each.
-fn turn<X: Copy, Y>(values: &[X], width: usize, out: &mut [Y], convert: impl Fn(X) -> Y) {
+/// Column by column what lies row by row, `width` values each; in the result, columns begin `stride` values apart.
+fn turn<X: Copy, Y>(values: &[X], width: usize, out: &mut [Y], stride: usize, convert: impl Fn(X) -> Y) {
     let rows = values.len() / width;
-    for (column, out) in out.chunks_exact_mut(rows).enumerate() {
+    if rows == 3 && stride == 3 {
+        // The planes of a colour image.
+        let (red, others) = values.split_at(width);
+        let (green, blue) = others.split_at(width);
+        for (((out, &r), &g), &b) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+            for (out, value) in out.iter_mut().zip([r, g, b]) {
+                *out = convert(value);
+            }
+        }
+        return;
+    }
+    for (column, out) in out.chunks_mut(stride).enumerate() {
         let values = values[column..].iter().step_by(width);
         out.iter_mut().zip(values).for_each(|(out, &value)| *out = convert(value));
     }

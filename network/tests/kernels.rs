@@ -124,86 +124,122 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
+/// Holds an integer product of this case to the definition.
+fn bytes_are_exact(case: &Case) -> Result<(), TestCaseError> {
+    let Case { seed, size, channels, groups, window, zeros } = *case;
+    let mut random = Random(seed);
+    let [height, width] = size;
+    let output = [0, 1].map(|axis| extent(&window, axis, size[axis]));
+    let input: Vec<i8> = (0..height * width * channels[0] * groups).map(|_| random.byte()).collect();
+    let length = window.kernel.iter().map(|&k| k as usize).product::<usize>() * channels[0];
+    let outputs = channels[1] * groups;
+    // Kernels may choose another way where no weight is −128.
+    let least = if seed % 2 == 0 { -128 } else { -127 };
+    let weights: Vec<i8> = (0..length * outputs).map(|_| random.byte().max(least)).collect();
+    let bias: Vec<i32> = (0..outputs).map(|_| random.next() as i32 >> 14).collect();
+    let factors: Vec<f32> = (0..outputs).map(|_| 0.02 * random.real().abs() / length as f32).collect();
+    let bounds = whole(zeros[1]);
+    let image = Image { size, channels: channels[0] * groups, values: &input };
+    let sums = convolve(&image, zeros[0], &window, groups, outputs, &weights, &bias);
+    let expected: Vec<f32> = sums
+        .iter()
+        .enumerate()
+        .map(|(at, &sum)| (sum as f32 * factors[at % outputs]).clamp(bounds.low, bounds.high).round_ties_even())
+        .collect();
+    let product = Product {
+        window,
+        groups: groups as u32,
+        weights: Weights::Bytes { values: weights, bias, factors: factors.clone() },
+        bounds,
+    };
+    let from = tensor([height, width, channels[0] * groups], Element::Byte { zero: zeros[0] });
+    let reals: Vec<f32> = input.iter().map(|&b| f32::from(b) - f32::from(zeros[0])).collect();
+    let shape = [output[0], output[1], outputs];
+    let to = tensor(shape, Element::Byte { zero: zeros[1] });
+    let program = around(Op::Product(product.clone()), &[(from, whole(zeros[0]))], to);
+    for cpu in here() {
+        prop_assert_eq!(&run(&program, cpu, &[&reals]), &expected, "{:?}", cpu);
+    }
+    // The same sums as reals.
+    let product = Product { bounds: Bounds::NONE, ..product };
+    let program = around(Op::Product(product), &[(from, whole(zeros[0]))], tensor(shape, Element::Real));
+    let expected: Vec<f32> = sums.iter().enumerate().map(|(at, &sum)| sum as f32 * factors[at % outputs]).collect();
+    for cpu in here() {
+        prop_assert_eq!(&run(&program, cpu, &[&reals]), &expected, "{:?}", cpu);
+    }
+    Ok(())
+}
+
+/// Holds a real product of this case to the definition.
+fn reals_agree(case: &Case) -> Result<(), TestCaseError> {
+    let Case { seed, size, channels, groups, window, .. } = *case;
+    let mut random = Random(seed);
+    let [height, width] = size;
+    let output = [0, 1].map(|axis| extent(&window, axis, size[axis]));
+    let input: Vec<f32> = (0..height * width * channels[0] * groups).map(|_| random.real()).collect();
+    let length = window.kernel.iter().map(|&k| k as usize).product::<usize>() * channels[0];
+    let outputs = channels[1] * groups;
+    let weights: Vec<f32> = (0..length * outputs).map(|_| random.real()).collect();
+    let bias: Vec<f32> = (0..outputs).map(|_| random.real()).collect();
+    let image = Image { size, channels: channels[0] * groups, values: &input };
+    let expected = convolve(&image, 0.0, &window, groups, outputs, &weights, &bias);
+    let product = Product {
+        window,
+        groups: groups as u32,
+        weights: Weights::Reals { values: weights, bias },
+        bounds: Bounds { low: -1.5, high: 2.5 },
+    };
+    let tensors = vec![
+        tensor([height, width, channels[0] * groups], Element::Real),
+        tensor([output[0], output[1], outputs], Element::Real),
+    ];
+    let steps = vec![Step { name: "only".to_owned(), op: Op::Product(product), inputs: vec![0], output: 1 }];
+    let program = Program { tensors, steps, inputs: vec![0], outputs: vec![1] };
+    for cpu in here() {
+        for (found, expected) in run(&program, cpu, &[&input]).iter().zip(&expected) {
+            let expected = expected.clamp(-1.5, 2.5);
+            prop_assert!(
+                (f64::from(*found) - expected).abs() < 1e-6 * length as f64 + 1e-6,
+                "{:?}: {} {}",
+                cpu,
+                found,
+                expected
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Depthwise windows of the usual sides, on images whose edges are little of them and on small ones.
+fn depthwise_case() -> impl Strategy<Value = Case> {
+    let window = (prop_oneof![Just(3_u32), Just(5)], 1..=2_u32, prop_oneof![3 => Just(1_u32), 1 => Just(2)], 0..=2_u32);
+    let size = prop_oneof![20 => [1..=20_usize, 1..=20_usize], 1 => [50..=70_usize, 50..=70_usize]];
+    (any::<u64>(), size, 2..=70_usize, window, any::<[i8; 2]>()).prop_map(
+        |(seed, size, groups, (side, stride, dilation, before), zeros)| {
+            let window =
+                Window { kernel: [side; 2], stride: [stride; 2], before: [before; 2], dilation: [dilation; 2] };
+            Case { seed, size, channels: [1, 1], groups, window, zeros }
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn products_of_bytes_are_exact(case in case()) {
-        let Case { seed, size, channels, groups, window, zeros } = case;
-        let mut random = Random(seed);
-        let [height, width] = size;
-        let output = [0, 1].map(|axis| extent(&window, axis, size[axis]));
-        let input: Vec<i8> = (0..height * width * channels[0] * groups).map(|_| random.byte()).collect();
-        let length = window.kernel.iter().map(|&k| k as usize).product::<usize>() * channels[0];
-        let outputs = channels[1] * groups;
-        // Kernels may choose another way where no weight is −128.
-        let least = if seed % 2 == 0 { -128 } else { -127 };
-        let weights: Vec<i8> = (0..length * outputs).map(|_| random.byte().max(least)).collect();
-        let bias: Vec<i32> = (0..outputs).map(|_| random.next() as i32 >> 14).collect();
-        let factors: Vec<f32> = (0..outputs).map(|_| 0.02 * random.real().abs() / length as f32).collect();
-        let bounds = whole(zeros[1]);
-        let image = Image { size, channels: channels[0] * groups, values: &input };
-        let sums = convolve(&image, zeros[0], &window, groups, outputs, &weights, &bias);
-        let expected: Vec<f32> = sums
-            .iter()
-            .enumerate()
-            .map(|(at, &sum)| (sum as f32 * factors[at % outputs]).clamp(bounds.low, bounds.high).round_ties_even())
-            .collect();
-        let product = Product {
-            window,
-            groups: groups as u32,
-            weights: Weights::Bytes { values: weights, bias, factors: factors.clone() },
-            bounds,
-        };
-        let from = tensor([height, width, channels[0] * groups], Element::Byte { zero: zeros[0] });
-        let reals: Vec<f32> = input.iter().map(|&b| f32::from(b) - f32::from(zeros[0])).collect();
-        let shape = [output[0], output[1], outputs];
-        let to = tensor(shape, Element::Byte { zero: zeros[1] });
-        let program = around(Op::Product(product.clone()), &[(from, whole(zeros[0]))], to);
-        for cpu in here() {
-            prop_assert_eq!(&run(&program, cpu, &[&reals]), &expected, "{:?}", cpu);
-        }
-        // The same sums as reals.
-        let product = Product { bounds: Bounds::NONE, ..product };
-        let program = around(Op::Product(product), &[(from, whole(zeros[0]))], tensor(shape, Element::Real));
-        let expected: Vec<f32> =
-            sums.iter().enumerate().map(|(at, &sum)| sum as f32 * factors[at % outputs]).collect();
-        for cpu in here() {
-            prop_assert_eq!(&run(&program, cpu, &[&reals]), &expected, "{:?}", cpu);
-        }
+        bytes_are_exact(&case)?;
     }
 
     #[test]
     fn products_of_reals_agree(case in case()) {
-        let Case { seed, size, channels, groups, window, .. } = case;
-        let mut random = Random(seed);
-        let [height, width] = size;
-        let output = [0, 1].map(|axis| extent(&window, axis, size[axis]));
-        let input: Vec<f32> = (0..height * width * channels[0] * groups).map(|_| random.real()).collect();
-        let length = window.kernel.iter().map(|&k| k as usize).product::<usize>() * channels[0];
-        let outputs = channels[1] * groups;
-        let weights: Vec<f32> = (0..length * outputs).map(|_| random.real()).collect();
-        let bias: Vec<f32> = (0..outputs).map(|_| random.real()).collect();
-        let image = Image { size, channels: channels[0] * groups, values: &input };
-        let expected = convolve(&image, 0.0, &window, groups, outputs, &weights, &bias);
-        let product = Product {
-            window,
-            groups: groups as u32,
-            weights: Weights::Reals { values: weights, bias },
-            bounds: Bounds { low: -1.5, high: 2.5 },
-        };
-        let tensors = vec![
-            tensor([height, width, channels[0] * groups], Element::Real),
-            tensor([output[0], output[1], outputs], Element::Real),
-        ];
-        let steps = vec![Step { name: "only".to_owned(), op: Op::Product(product), inputs: vec![0], output: 1 }];
-        let program = Program { tensors, steps, inputs: vec![0], outputs: vec![1] };
-        for cpu in here() {
-            for (found, expected) in run(&program, cpu, &[&input]).iter().zip(&expected) {
-                let expected = expected.clamp(-1.5, 2.5);
-                prop_assert!((f64::from(*found) - expected).abs() < 1e-6 * length as f64 + 1e-6, "{:?}: {} {}", cpu, found, expected);
-            }
-        }
+        reals_agree(&case)?;
+    }
+
+    #[test]
+    fn depthwise_products_agree(case in depthwise_case()) {
+        bytes_are_exact(&case)?;
+        reals_agree(&case)?;
     }
 
     #[test]
@@ -305,6 +341,39 @@ proptest! {
                 let pool = Pool { window, padded, factor: 0.75, bounds };
                 let program = around(Op::Average(pool), &[from], tensor(shape, Element::Byte { zero: zeros[1] }));
                 prop_assert_eq!(&run(&program, cpu, &[&reals]), &mean);
+            }
+        }
+    }
+}
+
+/// Planes become pixels and planes again, whatever the number of channels.
+#[test]
+fn orders_are_turned() {
+    let bounds = whole(0);
+    for channels in 1..=9 {
+        for [rows, columns] in [[1, 1], [3, 5], [17, 16], [30, 21]] {
+            let pixels = tensor([rows, columns, channels], Element::Real);
+            let planes = Tensor { order: Order::Planes, ..pixels };
+            let bytes = Tensor { element: Element::Byte { zero: 0 }, ..pixels };
+            let step = |op, from, to| Step { name: String::new(), op, inputs: vec![from], output: to };
+            let steps = vec![
+                step(Op::Quantise { step: 1.0, bounds }, 0, 1),
+                step(Op::Dequantise { scale: 1.0 }, 1, 2),
+                step(Op::Dequantise { scale: 1.0 }, 1, 3),
+                step(Op::Arrange, 0, 4),
+                step(Op::Arrange, 4, 5),
+            ];
+            let tensors = vec![planes, bytes, pixels, planes, pixels, planes];
+            let program = Program { tensors, steps, inputs: vec![0], outputs: vec![2, 3, 4, 5] };
+            let mut random = Random(channels as u64);
+            let values: Vec<f32> = (0..pixels.volume()).map(|_| f32::from(random.byte())).collect();
+            let by_pixel = |at: usize| values[at % channels * rows * columns + at / channels];
+            let expected: Vec<f32> = (0..values.len()).map(by_pixel).collect();
+            for cpu in here() {
+                let mut machine = Machine::new(Arc::new(Prepared::new(program.clone(), cpu).unwrap()));
+                machine.run(&[Input::Reals(&values)]).unwrap();
+                let outputs = [0, 1, 2, 3].map(|at| machine.output(at));
+                assert_eq!(outputs, [&expected[..], &values, &expected, &values]);
             }
         }
     }

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use super::{Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, plain};
+use super::{Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, plain};
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: SHAPE,
@@ -20,7 +20,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     requantise,
     widen,
     depthwise: DepthwiseBytes::Wide { pack: avx2_depthwise::pack, convolve: avx2_depthwise::bytes },
-    depthwise_real: avx2_depthwise::reals,
+    depthwise_real: avx2_depthwise_real::reals,
     quantise,
     add,
     multiply,

@@ -1,10 +1,9 @@
-//! Depthwise convolutions for x86-64 with AVX2 and FMA: taps in pairs, their channels interleaved for `vpmaddwd`.
+//! Depthwise convolutions of bytes for x86-64 with AVX2 and FMA: taps in pairs, their channels interleaved for `vpmaddwd`.
 #![expect(unsafe_code, reason = "vector instructions and their loads")]
 
 use std::arch::x86_64::{
-    __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_permute2x128_si256, _mm256_set1_ps,
-    _mm256_storeu_ps, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
+    __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_permute2x128_si256, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 
 use super::avx2::requantise_16;
@@ -104,39 +103,6 @@ pub(super) fn bytes(row: &DepthwiseRow<'_, i8, i16, i32>, out: &mut [i8]) {
                 ];
                 let out = out.as_mut_ptr().add(at * channels + start);
                 requantise_16(sums, factors.as_ptr().add(start), &finish, out);
-            }
-        }
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn reals(row: &DepthwiseRow<'_, f32, f32, f32>, out: &mut [f32]) {
-    let DepthwiseRow { input, taps, step, count, channels, weights, bias, low, high, .. } = *row;
-    if channels < 8 {
-        plain::depthwise_real(row, out);
-        return;
-    }
-    let furthest = taps.iter().copied().max().unwrap_or(0);
-    assert!(count > 0 && input.len() >= furthest + (count - 1) * step + channels, "input ends too soon");
-    assert!(weights.len() >= channels * taps.len(), "weights end too soon");
-    assert!(bias.len() >= channels && out.len() >= count * channels, "too few channels");
-    // SAFETY: blocks of 8 end at or before `channels`; the assertions hold every address inside its slice.
-    unsafe {
-        let (least, most) = (_mm256_set1_ps(low), _mm256_set1_ps(high));
-        for block in 0..channels.div_ceil(8) {
-            let start = (block * 8).min(channels - 8);
-            let bias = _mm256_loadu_ps(bias.as_ptr().add(start));
-            for at in 0..count {
-                let origin = input.as_ptr().add(at * step + start);
-                let mut weights = weights.as_ptr().add(start);
-                let mut sum = bias;
-                for &place in taps {
-                    sum = _mm256_fmadd_ps(_mm256_loadu_ps(origin.add(place)), _mm256_loadu_ps(weights), sum);
-                    weights = weights.add(channels);
-                }
-                // Bounds stand first, so that what is no number stays visible.
-                let clamped = _mm256_min_ps(most, _mm256_max_ps(least, sum));
-                _mm256_storeu_ps(out.as_mut_ptr().add(at * channels + start), clamped);
             }
         }
     }

@@ -7,6 +7,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_depthwise;
+#[cfg(target_arch = "x86_64")]
+mod avx2_depthwise_real;
 #[cfg(target_arch = "aarch64")]
 mod dot;
 #[cfg(target_arch = "aarch64")]
