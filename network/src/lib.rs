@@ -21,11 +21,13 @@ mod gather;
 mod kernel;
 mod lines;
 mod machine;
+mod packing;
 mod plain_step;
 mod pool;
 mod product;
 mod program;
 mod window;
+mod winograd;
 
 pub use curve::Curve;
 pub use error::NetworkError;

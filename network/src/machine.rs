@@ -12,6 +12,7 @@ use crate::kernel::{Cpu, Kernels};
 use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, reals_to_bytes, reals_to_reals};
 use crate::product::{Multiplication, Scratch, Target};
 use crate::program::{Element, Op, Product, Program, Tensor};
+use crate::winograd::Winograd;
 
 /// Most bytes of all tensors that live together.
 const MOST_BYTES: u64 = 1 << 31;
@@ -61,6 +62,7 @@ struct Ready {
 
 enum Work {
     Multiplication(Box<Multiplication>),
+    Winograd(Box<Winograd>),
     Depthwise(Box<Depthwise>),
     Plain(Op),
 }
@@ -116,8 +118,11 @@ impl Prepared {
 }
 
 fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output: &Tensor) -> Work {
-    match Depthwise::new(kernels, product, input, output) {
-        Some(depthwise) => Work::Depthwise(Box::new(depthwise)),
+    if let Some(depthwise) = Depthwise::new(kernels, product, input, output) {
+        return Work::Depthwise(Box::new(depthwise));
+    }
+    match Winograd::new(kernels, product, input, output) {
+        Some(winograd) => Work::Winograd(Box::new(winograd)),
         None => Work::Multiplication(Box::new(Multiplication::new(kernels, product, input, output))),
     }
 }
@@ -147,6 +152,7 @@ impl Machine {
         for step in &prepared.steps {
             match &step.work {
                 Work::Multiplication(work) => work.reserve(&mut scratch),
+                Work::Winograd(work) => work.reserve(&mut scratch),
                 Work::Depthwise(work) => work.reserve(&mut windows),
                 Work::Plain(_) => {}
             }
@@ -226,6 +232,7 @@ impl Machine {
                 let (parts, out) = Parts::around(bytes, to);
                 match &step.work {
                     Work::Multiplication(work) => work.of_bytes(parts.get(&from), scratch, Target::Bytes(out, zero)),
+                    Work::Winograd(work) => work.of_bytes(parts.get(&from), scratch, Target::Bytes(out, zero)),
                     Work::Depthwise(work) => work.of_bytes(parts.get(&from), windows, out),
                     Work::Plain(op) => {
                         bytes_to_bytes(&context, op, |at| parts.get(&places[at as usize]), sums, out);
@@ -236,6 +243,7 @@ impl Machine {
                 let (input, out) = (&bytes[from], &mut reals[to]);
                 match &step.work {
                     Work::Multiplication(work) => work.of_bytes(input, scratch, Target::Reals(out)),
+                    Work::Winograd(work) => work.of_bytes(input, scratch, Target::Reals(out)),
                     Work::Plain(op) => bytes_to_reals(&context, op, input, sums, out),
                     Work::Depthwise(_) => unreachable!("its result is bytes"),
                 }
@@ -250,6 +258,7 @@ impl Machine {
                 let part = |at: u32| outside(at).unwrap_or_else(|| parts.get(&places[at as usize]));
                 match &step.work {
                     Work::Multiplication(work) => work.of_reals(part(number), scratch, out),
+                    Work::Winograd(work) => work.of_reals(part(number), scratch, out),
                     Work::Depthwise(work) => work.of_reals(part(number), windows, out),
                     Work::Plain(op) => reals_to_reals(&context, op, part, out),
                 }

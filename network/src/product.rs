@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::gather::Gather;
 use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Strip, Tile};
+use crate::packing::{pack, padded};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
 /// Rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
@@ -48,11 +49,16 @@ struct Integers<E> {
 /// Memory that products share, one after the other.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    bytes: Vec<i8>,
-    wide: Vec<i16>,
-    reals: Vec<f32>,
-    sums: Vec<i32>,
-    real_sums: Vec<f32>,
+    pub(crate) bytes: Vec<i8>,
+    pub(crate) wide: Vec<i16>,
+    pub(crate) reals: Vec<f32>,
+    pub(crate) sums: Vec<i32>,
+    pub(crate) real_sums: Vec<f32>,
+}
+
+/// Makes a part of the scratch hold `to` values.
+pub(crate) fn grow<T: Copy + Default>(buffer: &mut Vec<T>, to: usize) {
+    buffer.resize(buffer.len().max(to), T::default());
 }
 
 /// Where the result of a product goes.
@@ -110,9 +116,6 @@ impl Multiplication {
 
     /// Makes the scratch large enough for this product.
     pub(crate) fn reserve(&self, scratch: &mut Scratch) {
-        fn grow<T: Copy + Default>(buffer: &mut Vec<T>, to: usize) {
-            buffer.resize(buffer.len().max(to), T::default());
-        }
         let rows = BLOCK.min(self.positions) * self.stride;
         match self.columns {
             Columns::Reals { .. } => {
@@ -364,41 +367,4 @@ struct Finished {
     packed: usize,
     rows: usize,
     columns: usize,
-}
-
-/// Weights by group, block of columns, piece of `depth` values, column.
-fn pack<W: Copy, P: Default + Copy>(
-    weights: &[W],
-    length: usize,
-    width: usize,
-    shape: Shape,
-    convert: impl Fn(W) -> P,
-) -> Vec<P> {
-    let Shape { columns, depth, .. } = shape;
-    let stride = length.next_multiple_of(depth);
-    let mut packed = Vec::with_capacity(weights.len() / length / width * width.next_multiple_of(columns) * stride);
-    for group in weights.chunks_exact(length * width) {
-        for first in (0..width).step_by(columns) {
-            for start in (0..stride).step_by(depth) {
-                for column in first..first + columns {
-                    for at in start..start + depth {
-                        let inside = column < width && at < length;
-                        packed.push(if inside { convert(group[column * length + at]) } else { P::default() });
-                    }
-                }
-            }
-        }
-    }
-    packed
-}
-
-/// One value per column, each group filled up to whole blocks of columns.
-fn padded<T: Copy + Default>(values: &[T], width: usize, columns: usize) -> Vec<T> {
-    values
-        .chunks_exact(width)
-        .flat_map(|group| {
-            let fill = width.next_multiple_of(columns) - width;
-            group.iter().copied().chain(std::iter::repeat_n(T::default(), fill))
-        })
-        .collect()
 }
