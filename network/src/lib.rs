@@ -19,6 +19,7 @@ mod depthwise;
 mod error;
 mod gather;
 mod kernel;
+mod lanes;
 mod lines;
 mod machine;
 mod packing;

@@ -142,10 +142,21 @@ impl Multiplication {
         if self.stride <= PIECE { tile } else { BLOCK.div_ceil(shape.rows) * self.width.div_ceil(shape.columns) * tile }
     }
 
-    /// Computes the product of bytes.
-    pub(crate) fn of_bytes(&self, input: &[i8], scratch: &mut Scratch, mut target: Target<'_>) {
+    /// Output positions: those of a part can be computed apart from all others.
+    pub(crate) fn positions(&self) -> Range<usize> {
+        0..self.positions
+    }
+
+    /// Computes the product of bytes at `positions`, which are all that `target` holds.
+    pub(crate) fn of_bytes(
+        &self,
+        positions: &Range<usize>,
+        input: &[i8],
+        scratch: &mut Scratch,
+        mut target: Target<'_>,
+    ) {
         let Scratch { bytes, wide, sums, real_sums, .. } = scratch;
-        for (group, channels, block) in self.blocks() {
+        for (group, channels, block) in self.blocks(positions) {
             let rows = block.len();
             let direct = self.is_direct() && self.stride == self.length;
             let left = if direct {
@@ -155,6 +166,7 @@ impl Multiplication {
                 self.gather.rows(input, self.padding(), &channels, block.clone(), self.stride, left);
                 left
             };
+            let block = block.start - positions.start..block.end - positions.start;
             match &self.columns {
                 Columns::Wide(integers, tile, strip) => {
                     let wide = &mut wide[..rows * self.stride];
@@ -173,12 +185,12 @@ impl Multiplication {
         }
     }
 
-    /// Computes the product of reals.
-    pub(crate) fn of_reals(&self, input: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+    /// Computes the product of reals at `positions`, which are all that `out` holds.
+    pub(crate) fn of_reals(&self, positions: &Range<usize>, input: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let Columns::Reals { packed, bias } = &self.columns else { unreachable!("checked with the program") };
         let Scratch { reals, real_sums, .. } = scratch;
         let ones = [1.0; 64];
-        for (group, channels, block) in self.blocks() {
+        for (group, channels, block) in self.blocks(positions) {
             let rows = block.len();
             let left = if self.is_direct() {
                 &input[block.start * self.length..][..rows * self.length]
@@ -187,6 +199,7 @@ impl Multiplication {
                 self.gather.rows(input, 0.0, &channels, block.clone(), self.stride, left);
                 left
             };
+            let block = block.start - positions.start..block.end - positions.start;
             let shape = self.kernels.real_shape;
             if let (Some(strip), true) = (self.kernels.real_strip, self.stride <= PIECE) {
                 let Bounds { low, high } = self.bounds;
@@ -336,13 +349,13 @@ impl Multiplication {
     }
 
     /// Group, its input channels, and output positions of each block.
-    fn blocks(&self) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
+    fn blocks(&self, positions: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
         let depth = self.gather.input[2] / self.groups;
-        let positions = self.positions;
+        let positions = positions.clone();
         (0..self.groups).flat_map(move |group| {
-            (0..positions)
-                .step_by(BLOCK)
-                .map(move |first| (group, group * depth..(group + 1) * depth, first..positions.min(first + BLOCK)))
+            let end = positions.end;
+            (positions.clone().step_by(BLOCK))
+                .map(move |first| (group, group * depth..(group + 1) * depth, first..end.min(first + BLOCK)))
         })
     }
 

@@ -114,10 +114,9 @@ impl Winograd {
         }
     }
 
-    /// Tiles that are computed together: whole panels of the kernels, about the same number each time.
+    /// Most tiles that are computed together.
     fn tiles(&self) -> usize {
-        let all = self.gather.columns * self.output[0].div_ceil(2);
-        all.div_ceil(all.div_ceil(TILES)).next_multiple_of(self.kernels.shape.rows)
+        TILES.min(self.gather.columns * self.lines().len()).next_multiple_of(self.kernels.shape.rows)
     }
 
     /// Sums of 16 places, and of four outputs, that are kept at the same time.
@@ -125,20 +124,32 @@ impl Winograd {
         (20 * self.tiles() + shape.rows) * shape.columns
     }
 
-    /// The tiles that are computed together, one block after the other.
-    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (all, tiles) = (self.gather.columns * self.output[0].div_ceil(2), self.tiles());
-        (0..all).step_by(tiles).map(move |first| first..all.min(first + tiles))
+    /// Lines of tiles, two rows of the output each: those of a part can be computed apart from all others.
+    pub(crate) fn lines(&self) -> Range<usize> {
+        0..self.output[0].div_ceil(2)
     }
 
-    /// Computes the product of bytes.
-    pub(crate) fn of_bytes(&self, input: &[i8], scratch: &mut Scratch, mut target: Target<'_>) {
+    /// The tiles that are computed together: whole panels of the kernels, about the same number each time.
+    fn blocks(&self, lines: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let [first, end] = [lines.start, lines.end].map(|line| line * self.gather.columns);
+        let blocks = (end - first).div_ceil(TILES).max(1);
+        let tiles = (end - first).div_ceil(blocks).next_multiple_of(self.kernels.shape.rows).min(self.tiles());
+        (first..end).step_by(tiles.max(1)).map(move |first| first..end.min(first + tiles))
+    }
+
+    /// Results before the first of these lines.
+    fn before(&self, lines: &Range<usize>) -> usize {
+        2 * lines.start * self.output[1] * self.width
+    }
+
+    /// Computes the product of bytes at `lines`, which are all that `target` holds.
+    pub(crate) fn of_bytes(&self, lines: &Range<usize>, input: &[i8], scratch: &mut Scratch, mut target: Target<'_>) {
         let Packed::Bytes { packed, bias, factors, padding, tile } = &self.weights else {
             unreachable!("checked with the program")
         };
         let Scratch { bytes, wide, sums, real_sums, .. } = scratch;
         let shape = self.kernels.shape;
-        for block in self.blocks() {
+        for block in self.blocks(lines) {
             let size = 16 * block.len() * self.channels;
             let (windows, spread) = (&mut bytes[..size], &mut wide[..size]);
             self.gather.rows(input, *padding, &(0..self.channels), block.clone(), 16 * self.channels, windows);
@@ -151,6 +162,7 @@ impl Winograd {
             self.multiply(shape, *tile, self.transforms.collect, operands, &block, sums, |sums, run| {
                 let Bounds { low, high } = self.bounds;
                 let Run { place, first, rows, columns } = *run;
+                let place = place - self.before(lines);
                 let (factors, stride) = (&factors[first..][..shape.columns], self.width);
                 let mut finish = Finish { width: shape.columns, rows, columns, factors, low, high, zero: 0, stride };
                 // SAFETY: the table belongs to a processor that this machine is.
@@ -170,13 +182,13 @@ impl Winograd {
         }
     }
 
-    /// Computes the product of reals.
-    pub(crate) fn of_reals(&self, input: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+    /// Computes the product of reals at `lines`, which are all that `out` holds.
+    pub(crate) fn of_reals(&self, lines: &Range<usize>, input: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let Packed::Reals { packed, bias } = &self.weights else { unreachable!("checked with the program") };
         let Scratch { reals, real_sums, .. } = scratch;
         let shape = self.kernels.real_shape;
         let ones = [1.0; 64];
-        for block in self.blocks() {
+        for block in self.blocks(lines) {
             let size = 16 * block.len() * self.channels;
             let (windows, spread) = reals[..2 * size].split_at_mut(size);
             self.gather.rows(input, 0.0, &(0..self.channels), block.clone(), 16 * self.channels, windows);
@@ -195,7 +207,7 @@ impl Winograd {
                 // SAFETY: the table belongs to a processor that this machine is.
                 #[expect(unsafe_code, reason = "calls a kernel of this processor")]
                 unsafe {
-                    (self.kernels.clamp)(sums, &finish, &mut out[place..]);
+                    (self.kernels.clamp)(sums, &finish, &mut out[place - self.before(lines)..]);
                 }
             });
         }
