@@ -1,6 +1,6 @@
 //! What one image costs in the network: the bundled models, and every ONNX file in the folder that `SHELFWATCH_MODELS`
 //! names: `SHELFWATCH_MODELS=models cargo bench --bench backbone`.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark ends by panicking")]
+#![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
 use std::path::PathBuf;
 use std::{env, fs};

@@ -20,6 +20,8 @@ for needed in $target $small; do
 done
 [ "$missing" = 0 ] || exit 1
 
+# An emulated processor is slow, and every case holds all kinds of kernels that it has to one another.
+export SHELFWATCH_CASES=${SHELFWATCH_CASES:-60}
 # Static programs need no arm64 libraries on this machine.
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"

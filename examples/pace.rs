@@ -20,6 +20,9 @@ struct Arguments {
     /// Instead of run times, print feature and logits of each tensor in this file: 32-bit floats, little-endian.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Threads for one image.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
 }
 
 /// Numbers between -2 and 2, the same for each run; about what normalised pixels are.
@@ -38,6 +41,7 @@ fn main() -> anyhow::Result<()> {
     let start = Instant::now();
     let mut backbone = Backbone::load(&onnx, &TapChoice::default(), None)?;
     let loading = start.elapsed();
+    backbone.set_threads(arguments.threads)?;
     let taps = backbone.taps();
     println!(
         "{}",

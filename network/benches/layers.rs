@@ -1,6 +1,6 @@
 //! What the layers of MobileNetV2 and ResNet18 cost, as bytes and as reals, with every kind of kernel that this machine
 //! has: `cargo bench -p shelfwatch-network --bench layers -- 'bytes/avx2'`.
-#![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark ends by panicking")]
+#![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Convolutions of each channel with its own weights, computed without gathering the windows.
 
+use std::ops::Range;
+
 use crate::gather::Gather;
 use crate::kernel::{Convolve, DepthwiseBytes, DepthwiseRow, Kernels};
 use crate::lines::Lines;
@@ -100,27 +102,35 @@ impl Depthwise {
         windows.taps.reserve(self.gathered.len());
     }
 
-    pub(crate) fn of_bytes(&self, input: &[i8], windows: &mut Windows, out: &mut [i8]) {
-        let Packed::Bytes { taps, padding, .. } = &self.weights else { unreachable!("checked with the program") };
+    /// Rows of the output: those of a part can be computed apart from all others.
+    pub(crate) fn lines(&self) -> Range<usize> {
+        0..self.output[0]
+    }
+
+    /// Computes the rows `lines`, which are all that `out` holds.
+    pub(crate) fn of_bytes(&self, lines: &Range<usize>, input: &[i8], windows: &mut Windows, out: &mut [i8]) {
+        let Packed::Bytes { taps, .. } = &self.weights else { unreachable!("checked with the program") };
         match taps {
-            Taps::Wide(weights, convolve) => self.integers(input, *padding, weights, *convolve, windows, out),
-            Taps::Narrow(weights, convolve) => self.integers(input, *padding, weights, *convolve, windows, out),
+            Taps::Wide(weights, convolve) => self.integers(lines, input, weights, *convolve, windows, out),
+            Taps::Narrow(weights, convolve) => self.integers(lines, input, weights, *convolve, windows, out),
         }
     }
 
     fn integers<W>(
         &self,
+        lines: &Range<usize>,
         input: &[i8],
-        padding: i8,
         weights: &[W],
         convolve: Convolve<i8, W, i32>,
         windows: &mut Windows,
         out: &mut [i8],
     ) {
-        let Packed::Bytes { bias, factors, zero, .. } = &self.weights else { unreachable!("as in `of_bytes`") };
+        let Packed::Bytes { bias, factors, padding, zero, .. } = &self.weights else {
+            unreachable!("as in `of_bytes`")
+        };
         let Bounds { low, high } = self.bounds;
         let Windows { bytes, taps, .. } = windows;
-        self.rows(input, padding, bytes, taps, out, |input, taps, step, count, out| {
+        self.rows(lines, input, *padding, bytes, taps, out, |input, taps, step, count, out| {
             let channels = self.channels;
             let row =
                 DepthwiseRow { input, taps, step, count, channels, weights, bias, factors, low, high, zero: *zero };
@@ -132,11 +142,12 @@ impl Depthwise {
         });
     }
 
-    pub(crate) fn of_reals(&self, input: &[f32], windows: &mut Windows, out: &mut [f32]) {
+    /// The same of reals.
+    pub(crate) fn of_reals(&self, lines: &Range<usize>, input: &[f32], windows: &mut Windows, out: &mut [f32]) {
         let Packed::Reals { weights, bias } = &self.weights else { unreachable!("checked with the program") };
         let Bounds { low, high } = self.bounds;
         let Windows { reals, taps, .. } = windows;
-        self.rows(input, 0.0, reals, taps, out, |input, taps, step, count, out| {
+        self.rows(lines, input, 0.0, reals, taps, out, |input, taps, step, count, out| {
             let channels = self.channels;
             let row =
                 DepthwiseRow { input, taps, step, count, channels, weights, bias, factors: &[], low, high, zero: 0 };
@@ -150,8 +161,10 @@ impl Depthwise {
 
     /// Runs each row of outputs: over padded lines where they stay in the cache, else over the image itself, and over
     /// gathered windows at its edges.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one scratch, borrowed apart")]
     fn rows<X: Copy, Y>(
         &self,
+        outputs: &Range<usize>,
         input: &[X],
         padding: X,
         scratch: &mut [X],
@@ -165,7 +178,7 @@ impl Depthwise {
         let step = window.stride[1] as usize * channels;
         if let Some(lines) = &self.lines {
             let mut ring = lines.ring(scratch, padding);
-            for (y, out) in out.chunks_exact_mut(columns * channels).enumerate() {
+            for (y, out) in outputs.clone().zip(out.chunks_exact_mut(columns * channels)) {
                 let lines = ring.advance(input, window.start(0, y), taps);
                 run(lines, taps, step, columns, out);
             }
@@ -173,7 +186,7 @@ impl Depthwise {
         }
         let scratch = &mut scratch[..self.gathered.len() * channels];
         let inner = [window.inner(0, height, rows), window.inner(1, width, columns)];
-        for (y, out) in out.chunks_exact_mut(columns * channels).enumerate() {
+        for (y, out) in outputs.clone().zip(out.chunks_exact_mut(columns * channels)) {
             let middle = if inner[0].contains(&y) { inner[1].clone() } else { 0..0 };
             for x in (0..columns).filter(|x| !middle.contains(x)) {
                 self.gather.row(input, padding, &(0..channels), y * columns + x, scratch);

@@ -32,4 +32,12 @@ pub enum NetworkError {
     /// A processor was asked for that this machine is not.
     #[error("this machine's processor has no {0} instructions; leave the choice to the program")]
     Cpu(&'static str),
+    /// The system gives no more threads.
+    #[error("cannot start {count} threads: {why}; use fewer")]
+    Threads {
+        /// How many were asked for.
+        count: usize,
+        /// What the system says.
+        why: String,
+    },
 }

@@ -19,6 +19,7 @@ mod depthwise;
 mod error;
 mod gather;
 mod kernel;
+mod lanes;
 mod lines;
 mod machine;
 mod packing;
@@ -27,6 +28,7 @@ mod pool;
 mod product;
 mod program;
 mod window;
+mod winograd;
 
 pub use curve::Curve;
 pub use error::NetworkError;

@@ -6,15 +6,20 @@ use std::time::{Duration, Instant};
 
 use crate::arena::Arena;
 use crate::check::check;
-use crate::depthwise::{Depthwise, Windows};
+use crate::depthwise::Depthwise;
 use crate::error::NetworkError;
 use crate::kernel::{Cpu, Kernels};
+use crate::lanes::{Lane, divide};
 use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, reals_to_bytes, reals_to_reals};
-use crate::product::{Multiplication, Scratch, Target};
+use crate::product::{Multiplication, Target};
 use crate::program::{Element, Op, Product, Program, Tensor};
+use crate::winograd::Winograd;
 
 /// Most bytes of all tensors that live together.
 const MOST_BYTES: u64 = 1 << 31;
+
+/// Fewest multiplications that are worth being divided among threads.
+const SHARED: u64 = 1 << 19;
 
 /// Values that the caller gives for one input.
 #[derive(Clone, Copy, Debug)]
@@ -61,8 +66,16 @@ struct Ready {
 
 enum Work {
     Multiplication(Box<Multiplication>),
+    Winograd(Box<Winograd>),
     Depthwise(Box<Depthwise>),
     Plain(Op),
+}
+
+impl Ready {
+    /// How many of so many lanes it is divided among.
+    fn lanes(&self, count: usize) -> usize {
+        if self.products < SHARED { 1 } else { count }
+    }
 }
 
 impl std::fmt::Debug for Prepared {
@@ -116,8 +129,11 @@ impl Prepared {
 }
 
 fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output: &Tensor) -> Work {
-    match Depthwise::new(kernels, product, input, output) {
-        Some(depthwise) => Work::Depthwise(Box::new(depthwise)),
+    if let Some(depthwise) = Depthwise::new(kernels, product, input, output) {
+        return Work::Depthwise(Box::new(depthwise));
+    }
+    match Winograd::new(kernels, product, input, output) {
+        Some(winograd) => Work::Winograd(Box::new(winograd)),
         None => Work::Multiplication(Box::new(Multiplication::new(kernels, product, input, output))),
     }
 }
@@ -127,8 +143,10 @@ pub struct Machine {
     prepared: Arc<Prepared>,
     bytes: Vec<i8>,
     reals: Vec<f32>,
-    scratch: Scratch,
-    windows: Windows,
+    /// One for each thread.
+    lanes: Vec<Lane>,
+    #[cfg(feature = "threads")]
+    pool: Option<Arc<rayon::ThreadPool>>,
     sums: Vec<i32>,
     times: Option<Vec<Duration>>,
 }
@@ -142,21 +160,46 @@ impl std::fmt::Debug for Machine {
 impl Machine {
     /// A machine for one thread.
     pub fn new(prepared: Arc<Prepared>) -> Machine {
-        let mut scratch = Scratch::default();
-        let mut windows = Windows::default();
+        Machine::with_lanes(prepared, 1)
+    }
+
+    /// A machine that computes large steps with so many threads, which it keeps. The results are those of one thread,
+    /// to the bit.
+    ///
+    /// # Errors
+    /// Where the system gives no more threads.
+    #[cfg(feature = "threads")]
+    pub fn with_threads(prepared: Arc<Prepared>, threads: usize) -> Result<Machine, NetworkError> {
+        let count = threads.max(1);
+        let mut machine = Machine::with_lanes(prepared, count);
+        if count > 1 {
+            let name = |at| format!("network-{at}");
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
+            let pool = pool.map_err(|error| NetworkError::Threads { count, why: error.to_string() })?;
+            machine.pool = Some(Arc::new(pool));
+        }
+        Ok(machine)
+    }
+
+    fn with_lanes(prepared: Arc<Prepared>, count: usize) -> Machine {
+        let mut lanes: Vec<Lane> = (0..count).map(|_| Lane::default()).collect();
         for step in &prepared.steps {
-            match &step.work {
-                Work::Multiplication(work) => work.reserve(&mut scratch),
-                Work::Depthwise(work) => work.reserve(&mut windows),
-                Work::Plain(_) => {}
+            for Lane { scratch, windows } in &mut lanes[..step.lanes(count)] {
+                match &step.work {
+                    Work::Multiplication(work) => work.reserve(scratch),
+                    Work::Winograd(work) => work.reserve(scratch),
+                    Work::Depthwise(work) => work.reserve(windows),
+                    Work::Plain(_) => {}
+                }
             }
         }
         let widest = prepared.tensors.iter().map(|t| t.channels as usize).max().unwrap_or(0);
         Machine {
             bytes: vec![0; prepared.arena.bytes],
             reals: vec![0.0; prepared.arena.reals],
-            scratch,
-            windows,
+            lanes,
+            #[cfg(feature = "threads")]
+            pool: None,
             sums: vec![0; widest],
             times: None,
             prepared,
@@ -194,14 +237,23 @@ impl Machine {
                 return Err(NetworkError::Input { index, expected, found: values.len() });
             }
         }
+        #[cfg(feature = "threads")]
+        if let Some(pool) = self.pool.clone() {
+            pool.install(|| self.compute(&prepared, inputs));
+            return Ok(());
+        }
+        self.compute(&prepared, inputs);
+        Ok(())
+    }
+
+    fn compute(&mut self, prepared: &Prepared, inputs: &[Input<'_>]) {
         for (at, step) in prepared.steps.iter().enumerate() {
             let start = self.times.is_some().then(Instant::now);
-            self.step(&prepared, step, inputs);
+            self.step(prepared, step, inputs);
             if let (Some(times), Some(start)) = (&mut self.times, start) {
                 times[at] += start.elapsed();
             }
         }
-        Ok(())
     }
 
     /// Output `index` of the last image.
@@ -210,7 +262,9 @@ impl Machine {
     }
 
     fn step(&mut self, prepared: &Prepared, step: &Ready, given: &[Input<'_>]) {
-        let Machine { bytes, reals, scratch, windows, sums, .. } = self;
+        let Machine { bytes, reals, lanes, sums, .. } = self;
+        let count = step.lanes(lanes.len());
+        let lanes = &mut lanes[..count];
         let (kernels, places) = (prepared.kernels, &prepared.arena.places);
         let number = step.inputs[0];
         let input = prepared.tensors[number as usize];
@@ -221,12 +275,22 @@ impl Machine {
             let index = prepared.inputs.iter().position(|&i| i == at)?;
             given.get(index).map(|&Input::Reals(values)| values)
         };
+        // Values of one output position, and of one row of them.
+        let size = output.channels as usize;
+        let line = output.columns as usize * size;
         match (input.element, output.element) {
             (Element::Byte { .. }, Element::Byte { zero }) => {
                 let (parts, out) = Parts::around(bytes, to);
                 match &step.work {
-                    Work::Multiplication(work) => work.of_bytes(parts.get(&from), scratch, Target::Bytes(out, zero)),
-                    Work::Depthwise(work) => work.of_bytes(parts.get(&from), windows, out),
+                    Work::Multiplication(work) => divide(lanes, work.positions(), size, out, &|part, lane, out| {
+                        work.of_bytes(part, parts.get(&from), &mut lane.scratch, Target::Bytes(out, zero));
+                    }),
+                    Work::Winograd(work) => divide(lanes, work.lines(), 2 * line, out, &|part, lane, out| {
+                        work.of_bytes(part, parts.get(&from), &mut lane.scratch, Target::Bytes(out, zero));
+                    }),
+                    Work::Depthwise(work) => divide(lanes, work.lines(), line, out, &|part, lane, out| {
+                        work.of_bytes(part, parts.get(&from), &mut lane.windows, out);
+                    }),
                     Work::Plain(op) => {
                         bytes_to_bytes(&context, op, |at| parts.get(&places[at as usize]), sums, out);
                     }
@@ -235,7 +299,12 @@ impl Machine {
             (Element::Byte { .. }, Element::Real) => {
                 let (input, out) = (&bytes[from], &mut reals[to]);
                 match &step.work {
-                    Work::Multiplication(work) => work.of_bytes(input, scratch, Target::Reals(out)),
+                    Work::Multiplication(work) => divide(lanes, work.positions(), size, out, &|part, lane, out| {
+                        work.of_bytes(part, input, &mut lane.scratch, Target::Reals(out));
+                    }),
+                    Work::Winograd(work) => divide(lanes, work.lines(), 2 * line, out, &|part, lane, out| {
+                        work.of_bytes(part, input, &mut lane.scratch, Target::Reals(out));
+                    }),
                     Work::Plain(op) => bytes_to_reals(&context, op, input, sums, out),
                     Work::Depthwise(_) => unreachable!("its result is bytes"),
                 }
@@ -249,8 +318,15 @@ impl Machine {
                 let (parts, out) = Parts::around(reals, to);
                 let part = |at: u32| outside(at).unwrap_or_else(|| parts.get(&places[at as usize]));
                 match &step.work {
-                    Work::Multiplication(work) => work.of_reals(part(number), scratch, out),
-                    Work::Depthwise(work) => work.of_reals(part(number), windows, out),
+                    Work::Multiplication(work) => divide(lanes, work.positions(), size, out, &|range, lane, out| {
+                        work.of_reals(range, part(number), &mut lane.scratch, out);
+                    }),
+                    Work::Winograd(work) => divide(lanes, work.lines(), 2 * line, out, &|range, lane, out| {
+                        work.of_reals(range, part(number), &mut lane.scratch, out);
+                    }),
+                    Work::Depthwise(work) => divide(lanes, work.lines(), line, out, &|range, lane, out| {
+                        work.of_reals(range, part(number), &mut lane.windows, out);
+                    }),
                     Work::Plain(op) => reals_to_reals(&context, op, part, out),
                 }
             }

@@ -50,11 +50,16 @@ struct Integers<E> {
 /// Memory that products share, one after the other.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    bytes: Vec<i8>,
-    wide: Vec<i16>,
-    reals: Vec<f32>,
-    sums: Vec<i32>,
-    real_sums: Vec<f32>,
+    pub(crate) bytes: Vec<i8>,
+    pub(crate) wide: Vec<i16>,
+    pub(crate) reals: Vec<f32>,
+    pub(crate) sums: Vec<i32>,
+    pub(crate) real_sums: Vec<f32>,
+}
+
+/// Makes a part of the scratch hold `to` values.
+pub(crate) fn grow<T: Copy + Default>(buffer: &mut Vec<T>, to: usize) {
+    buffer.resize(buffer.len().max(to), T::default());
 }
 
 /// Where the result of a product goes.
@@ -113,9 +118,6 @@ impl Multiplication {
 
     /// Makes the scratch large enough for this product.
     pub(crate) fn reserve(&self, scratch: &mut Scratch) {
-        fn grow<T: Copy + Default>(buffer: &mut Vec<T>, to: usize) {
-            buffer.resize(buffer.len().max(to), T::default());
-        }
         let rows = self.block().min(self.positions) * self.stride;
         let tile = self.block() * self.shape.columns;
         // Long rows are multiplied piece by piece, and all their sums are kept until the last piece.
@@ -144,10 +146,21 @@ impl Multiplication {
         BLOCK / self.shape.rows * self.shape.rows
     }
 
-    /// Computes the product of bytes.
-    pub(crate) fn of_bytes(&self, input: &[i8], scratch: &mut Scratch, mut target: Target<'_>) {
+    /// Output positions: those of a part can be computed apart from all others.
+    pub(crate) fn positions(&self) -> Range<usize> {
+        0..self.positions
+    }
+
+    /// Computes the product of bytes at `positions`, which are all that `target` holds.
+    pub(crate) fn of_bytes(
+        &self,
+        positions: &Range<usize>,
+        input: &[i8],
+        scratch: &mut Scratch,
+        mut target: Target<'_>,
+    ) {
         let Scratch { bytes, wide, sums, real_sums, .. } = scratch;
-        for (group, channels, block) in self.blocks() {
+        for (group, channels, block) in self.blocks(positions) {
             let rows = block.len();
             let direct = self.is_direct() && self.stride == self.length;
             let left = if direct {
@@ -157,6 +170,7 @@ impl Multiplication {
                 self.gather.rows(input, self.padding(), &channels, block.clone(), self.stride, left);
                 left
             };
+            let block = block.start - positions.start..block.end - positions.start;
             match &self.columns {
                 Columns::Wide(integers, tile, strip) => {
                     let wide = &mut wide[..rows * self.stride];
@@ -175,12 +189,12 @@ impl Multiplication {
         }
     }
 
-    /// Computes the product of reals.
-    pub(crate) fn of_reals(&self, input: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
+    /// Computes the product of reals at `positions`, which are all that `out` holds.
+    pub(crate) fn of_reals(&self, positions: &Range<usize>, input: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let Columns::Reals { packed, bias } = &self.columns else { unreachable!("checked with the program") };
         let Scratch { reals, real_sums, .. } = scratch;
         let ones = [1.0; 64];
-        for (group, channels, block) in self.blocks() {
+        for (group, channels, block) in self.blocks(positions) {
             let rows = block.len();
             let left = if self.is_direct() {
                 &input[block.start * self.length..][..rows * self.length]
@@ -189,6 +203,7 @@ impl Multiplication {
                 self.gather.rows(input, 0.0, &channels, block.clone(), self.stride, left);
                 left
             };
+            let block = block.start - positions.start..block.end - positions.start;
             let (width, stride) = (self.shape.columns, self.width * self.groups);
             let Bounds { low, high } = self.bounds;
             if let (Some(strip), true) = (self.kernels.real_strip, self.stride <= PIECE) {
@@ -326,13 +341,13 @@ impl Multiplication {
     }
 
     /// Group, its input channels, and output positions of each block.
-    fn blocks(&self) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
+    fn blocks(&self, positions: &Range<usize>) -> impl Iterator<Item = (usize, Range<usize>, Range<usize>)> + use<> {
         let depth = self.gather.input[2] / self.groups;
-        let (positions, most) = (self.positions, self.block());
+        let (positions, most) = (positions.clone(), self.block());
         (0..self.groups).flat_map(move |group| {
-            (0..positions)
-                .step_by(most)
-                .map(move |first| (group, group * depth..(group + 1) * depth, first..positions.min(first + most)))
+            let end = positions.end;
+            (positions.clone().step_by(most))
+                .map(move |first| (group, group * depth..(group + 1) * depth, first..end.min(first + most)))
         })
     }
 

@@ -110,6 +110,16 @@ impl Backbone {
         Backbone::start(Arc::clone(&self.shared))
     }
 
+    /// Computes large steps with so many threads from now on, where the whole network runs without tract. The numbers stay
+    /// the same to the bit. One is the default; judging several images side by side gains more than this does.
+    ///
+    /// # Errors
+    /// Where the system gives no more threads.
+    #[cfg(feature = "office")]
+    pub fn set_threads(&mut self, count: usize) -> Result<(), BackboneError> {
+        self.runner.set_threads(&self.shared.plan, count)
+    }
+
     /// Runs one image, given in the order and element type of [`Backbone::input`].
     ///
     /// # Errors

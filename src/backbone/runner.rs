@@ -75,6 +75,16 @@ impl Runner {
         }
     }
 
+    /// Computes large steps of a program with so many threads from now on.
+    #[cfg(feature = "office")]
+    pub(super) fn set_threads(&mut self, plan: &Plan, count: usize) -> Result<(), BackboneError> {
+        if let (Runner::Program { machine, .. }, Plan::Program(prepared)) = (self, plan) {
+            let more = Machine::with_threads(Arc::clone(prepared), count);
+            **machine = more.map_err(|e| BackboneError::Program(e.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// Runs one image of the right type and number of pixels.
     pub(super) fn run(&mut self, pixels: &Pixels) -> Result<(), BackboneError> {
         match self {

@@ -9,7 +9,10 @@ use std::arch::x86_64::{
     _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use super::{Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, plain};
+use super::{
+    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_winograd,
+    plain,
+};
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: SHAPE,
@@ -28,6 +31,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     clamp,
     column_sums,
     greatest,
+    winograd: Some(&avx2_winograd::TRANSFORMS),
 };
 
 const ROWS: usize = 6;

@@ -1,7 +1,7 @@
 //! The kernels of each kind of processor behind one table, and the choice among them at run time.
 //!
 //! The plain ones are the specification. Every other computes integers to the same bit; sums of reals may differ
-//! in the order of summation only.
+//! in the order of summation, and by the rounding of Winograd's transforms.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -9,6 +9,8 @@ mod avx2;
 mod avx2_depthwise;
 #[cfg(target_arch = "x86_64")]
 mod avx2_depthwise_real;
+#[cfg(target_arch = "x86_64")]
+mod avx2_winograd;
 #[cfg(target_arch = "aarch64")]
 mod dot;
 #[cfg(target_arch = "aarch64")]
@@ -16,6 +18,7 @@ mod i8mm;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod plain;
+pub(crate) mod winograd;
 
 #[cfg(target_arch = "aarch64")]
 use std::arch::is_aarch64_feature_detected;
@@ -249,6 +252,8 @@ pub(crate) struct Kernels {
     pub(crate) clamp: unsafe fn(&[f32], &Finish<'_>, &mut [f32]),
     pub(crate) column_sums: unsafe fn(&[i8], &mut [i32]),
     pub(crate) greatest: unsafe fn(&[i8], &mut [i8]),
+    /// Where Winograd's algorithm is known to be faster than the sums themselves.
+    pub(crate) winograd: Option<&'static winograd::Transforms>,
 }
 
 /// How two tensors of bytes are added.

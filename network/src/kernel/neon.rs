@@ -34,6 +34,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     clamp: plain::clamp,
     column_sums: plain::column_sums,
     greatest: plain::greatest,
+    winograd: None,
 };
 
 const ROWS: usize = 2;

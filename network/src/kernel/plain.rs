@@ -22,6 +22,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     clamp,
     column_sums,
     greatest,
+    winograd: None,
 };
 
 /// 1.5·2²³: the low bits of `x + ROUND` are the integer nearest to x, ties to even, where |x| < 2²².
