@@ -97,7 +97,7 @@ const NETWORK: House = House {
         ("packing", 3),
         ("kernel", 2),
         ("pool", 3),
-        ("lanes", 3),
+        ("lanes", 5),
         ("product", 4),
         ("winograd", 5),
         ("depthwise", 4),
