@@ -18,8 +18,8 @@ use crate::winograd::Winograd;
 /// Most bytes of all tensors that live together.
 const MOST_BYTES: u64 = 1 << 31;
 
-/// Fewest multiplications that are worth being divided among threads.
-const SHARED: u64 = 1 << 19;
+/// Fewest multiplications that are worth being divided among threads: waking one takes some ten microseconds.
+const SHARED: u64 = 1 << 20;
 
 /// Values that the caller gives for one input.
 #[derive(Clone, Copy, Debug)]
@@ -164,7 +164,7 @@ impl Machine {
     }
 
     /// A machine that computes large steps with so many threads, which it keeps. The results are those of one thread,
-    /// to the bit.
+    /// to the bit. Only the queue through which images enter takes new memory now and then.
     ///
     /// # Errors
     /// Where the system gives no more threads.

@@ -299,7 +299,7 @@ unsafe fn strip_real_panel<const R: usize>(
 /// `factors` and `out` point to 16 values each.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn requantise_16(sums: [__m256i; 2], factors: *const f32, finish: &Finish<'_>, out: *mut i8) {
+unsafe fn requantise_16(sums: [__m256i; 2], factors: *const f32, finish: &Finish<'_>, out: *mut i8) {
     let (low, high) = (_mm256_set1_ps(finish.low), _mm256_set1_ps(finish.high));
     // SAFETY: as the caller promises.
     unsafe {
