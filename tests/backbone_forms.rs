@@ -241,7 +241,7 @@ fn values_that_are_not_numbers_are_refused() {
     let mut image = IMAGE.to_vec();
     image[0] = f32::NAN;
     let error = backbone.run(&Pixels::F32(image)).unwrap_err();
-    assert!(matches!(error, BackboneError::NotFinite { role: "feature", .. }), "{error}");
+    assert!(matches!(error, BackboneError::NotFinite { role: "input", .. }), "{error}");
     near(backbone.run(&Pixels::F32(IMAGE.to_vec())).unwrap().logits, &LOGITS);
 }
 

@@ -30,6 +30,21 @@ fn a_program_gives_the_numbers_of_its_network() {
 }
 
 #[test]
+fn an_image_that_is_no_number_is_refused() {
+    for onnx in FILES {
+        let mut network = Backbone::load(onnx, &TapChoice::default(), None).unwrap();
+        let count: usize = network.input_shape().iter().product();
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut values = vec![0.25; count];
+            values[count / 2] = odd;
+            let message = network.run(&Pixels::F32(values)).unwrap_err().to_string();
+            assert!(message.contains("NaN or infinity"), "{message}");
+        }
+        run(&mut network);
+    }
+}
+
+#[test]
 fn every_node_is_measured() {
     for onnx in FILES {
         let mut network = Backbone::load(onnx, &TapChoice::default(), None).unwrap();

@@ -221,7 +221,7 @@ impl Machine {
         })
     }
 
-    /// Computes all outputs for one image.
+    /// Computes all outputs for one image. Its values are finite; what is not would leave no trace in bytes.
     ///
     /// # Errors
     /// For another number of inputs or values than the program has.

@@ -120,10 +120,10 @@ pub enum BackboneError {
         /// Its volume.
         elements: u128,
     },
-    /// The network computed NaN or infinity.
+    /// The network was given, or computed, NaN or infinity.
     #[error("{role} {name:?} holds NaN or infinity; check the image and the preprocess recipe (mean, std, scale)")]
     NotFinite {
-        /// `feature`, `logits` or `map`.
+        /// `input`, `feature` or `logits`.
         role: &'static str,
         /// The tensor.
         name: String,

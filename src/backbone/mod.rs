@@ -123,7 +123,7 @@ impl Backbone {
     /// Runs one image, given in the order and element type of [`Backbone::input`].
     ///
     /// # Errors
-    /// For pixels of another type or number, and where the feature or the logits are not finite.
+    /// For pixels of another type or number, and where they, the feature or the logits are not finite.
     pub fn run(&mut self, input: &Pixels) -> Result<Activations<'_>, BackboneError> {
         self.check(input)?;
         self.runner.run(input)?;
@@ -144,7 +144,7 @@ impl Backbone {
         Ok(Activations { feature, logits, map })
     }
 
-    /// Refuses pixels of another type or number than the input's.
+    /// Refuses pixels of another type or number than the input's, and such as are no numbers.
     fn check(&self, pixels: &Pixels) -> Result<(), BackboneError> {
         let Facts { spec, shape, .. } = &self.shared.facts;
         let expected: usize = shape.iter().product();
@@ -161,6 +161,14 @@ impl Backbone {
         }
         if found != expected {
             return Err(BackboneError::PixelCount { name: spec.name.clone(), expected, found });
+        }
+        // Bytes would keep no trace of what is no number. Without a branch, so that it takes next to no time.
+        let unusable = match pixels {
+            Pixels::F32(values) => values.iter().fold(false, |any, value| any | !value.is_finite()),
+            Pixels::U8(_) => false,
+        };
+        if unusable {
+            return Err(BackboneError::NotFinite { role: "input", name: spec.name.clone() });
         }
         Ok(())
     }
