@@ -121,11 +121,6 @@ impl Prepared {
     pub fn cpu(&self) -> Cpu {
         self.cpu
     }
-
-    /// Number of outputs.
-    pub fn outputs(&self) -> usize {
-        self.outputs.len()
-    }
 }
 
 fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output: &Tensor) -> Work {

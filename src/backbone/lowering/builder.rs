@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use shelfwatch_network::{Bounds, Element, Op, Order, Pool, Product, Program, Step, Tensor, Weights};
 
-use super::value::{Kind, Scaled, Shape, Value};
+use super::value::{Form, Kind, Scaled, Shape, Value, within};
 
 /// Steps, tensors, and what was made already.
 #[derive(Default)]
 pub(super) struct Builder {
     program: Program,
     /// Results by inputs and rounding, so that nothing is computed twice.
-    rounded: HashMap<(String, [u32; 4]), Scaled>,
+    rounded: HashMap<(String, [u32; 3]), Scaled>,
     real: HashMap<String, u32>,
 }
 
@@ -83,80 +83,61 @@ impl Builder {
 
     /// The real tensor that `value` is, laid out in pixels.
     pub(super) fn reals(&mut self, name: &str, value: &Value) -> Option<u32> {
-        let at = match &value.kind {
-            Kind::Reals(at) if self.tensor(*at).order == Order::Pixels => return Some(*at),
-            kind => {
-                let key = kind.key();
-                if let Some(&done) = self.real.get(&key) {
-                    return Some(done);
-                }
-                let made = self.computed(name, &value.shape, kind)?;
-                self.real.insert(key, made);
-                made
-            }
-        };
-        Some(at)
+        if let Kind::Reals(at) = &value.kind
+            && self.tensor(*at).order == Order::Pixels
+        {
+            return Some(*at);
+        }
+        let key = value.kind.key();
+        if let Some(&done) = self.real.get(&key) {
+            return Some(done);
+        }
+        let made = self.computed(name, &value.shape, &value.kind)?;
+        self.real.insert(key, made);
+        Some(made)
     }
 
     fn computed(&mut self, name: &str, shape: &Shape, kind: &Kind) -> Option<u32> {
         let scaled = |builder: &mut Builder, part: &Scaled, shape: &Shape| {
             builder.reals(name, &Value { shape: *shape, kind: Kind::Bytes(*part) })
         };
-        Some(match kind {
-            Kind::Reals(at) => {
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::Arrange, vec![*at], to)
-            }
-            Kind::Bytes(Scaled { tensor, factor }) => {
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::Dequantise { scale: *factor }, vec![*tensor], to)
-            }
-            Kind::Mapped(tensor, table) => {
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::LookupReal(table.to_vec()), vec![*tensor], to)
-            }
+        let (op, inputs) = match kind {
+            Kind::Reals(at) => (Op::Arrange, vec![*at]),
+            Kind::Bytes(Scaled { tensor, factor }) => (Op::Dequantise { scale: *factor }, vec![*tensor]),
+            Kind::Mapped(tensor, table) => (Op::LookupReal(table.to_vec()), vec![*tensor]),
             Kind::Product { input, base, factors, bounds } => {
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::Product(scaled_product(base, factors.to_vec(), *bounds)), vec![*input], to)
+                (Op::Product(scaled_product(base, factors.to_vec(), *bounds)), vec![*input])
             }
-            Kind::Mean { input, factor } => {
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::Mean { factor: *factor, bounds: Bounds::NONE }, vec![*input], to)
-            }
-            Kind::Sum { parts, bounds } => {
-                let parts = [scaled(self, &parts[0], shape)?, scaled(self, &parts[1], shape)?];
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::AddReal { bounds: *bounds }, parts.to_vec(), to)
+            Kind::Mean { input, factor } => (Op::Mean { factor: *factor, bounds: Bounds::NONE }, vec![*input]),
+            Kind::Sum { parts: [a, b], bounds } => {
+                (Op::AddReal { bounds: *bounds }, vec![scaled(self, a, shape)?, scaled(self, b, shape)?])
             }
             Kind::Joined(parts) => {
                 let parts: Option<Vec<u32>> = parts
                     .iter()
                     .map(|(part, channels)| scaled(self, part, &Shape { channels: *channels, ..*shape }))
                     .collect();
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::Join, parts?, to)
+                (Op::Join, parts?)
             }
             Kind::Times { parts: [a, b], factor } => {
                 let alone = Shape { rows: 1, columns: 1, ..*shape };
                 let spread = self.tensor(*b).positions() != shape.positions();
                 let a = scaled(self, &Scaled { tensor: *a, factor: *factor }, shape)?;
                 let b = scaled(self, &Scaled { tensor: *b, factor: 1.0 }, if spread { &alone } else { shape })?;
-                let to = self.add(shape, Element::Real, Order::Pixels);
-                self.step(name, Op::MultiplyReal, vec![a, b], to)
+                (Op::MultiplyReal, vec![a, b])
             }
             Kind::Average { input, window, padded, factor } => {
-                let to = self.add(shape, Element::Real, Order::Pixels);
                 let pool = Pool { window: *window, padded: *padded, factor: *factor, bounds: Bounds::NONE };
-                self.step(name, Op::Average(pool), vec![*input], to)
+                (Op::Average(pool), vec![*input])
             }
-        })
+        };
+        Some(self.real_step(name, op, inputs, shape))
     }
 
     /// Makes `value` an output of the program, laid out as the graph has it.
     pub(super) fn output(&mut self, name: &str, value: &Value) -> Option<()> {
         let vector = value.shape.positions() == 1 || value.shape.channels == 1;
-        let order =
-            if vector || value.shape.form == super::value::Form::Sequence { Order::Pixels } else { Order::Planes };
+        let order = if vector || value.shape.form == Form::Sequence { Order::Pixels } else { Order::Planes };
         let at = match &value.kind {
             Kind::Reals(at) if self.tensor(*at).order == order && !self.program.inputs.contains(at) => *at,
             Kind::Bytes(Scaled { tensor, factor }) if order == Order::Planes => {
@@ -187,7 +168,7 @@ impl Builder {
         {
             return Some(Scaled { tensor: *tensor, factor: 1.0 });
         }
-        let key = (value.kind.key(), [step, bounds.low, bounds.high, 0.0].map(f32::to_bits));
+        let key = (value.kind.key(), [step, bounds.low, bounds.high].map(f32::to_bits));
         if let Some(done) = self.rounded.get(&key) {
             return Some(*done);
         }
@@ -197,7 +178,6 @@ impl Builder {
     }
 
     fn rounded_step(&mut self, name: &str, value: &Value, step: f32, bounds: Bounds, zero: i8) -> Option<u32> {
-        let element = Element::Byte { zero };
         let shape = &value.shape;
         let (op, inputs) = match &value.kind {
             Kind::Reals(at) => (Op::Quantise { step, bounds }, vec![*at]),
@@ -209,12 +189,11 @@ impl Builder {
             Kind::Mapped(tensor, table) => (lookup(table, step, bounds, zero), vec![*tensor]),
             Kind::Product { input, base, factors, bounds: real } => {
                 if matches!(base.weights, Weights::Reals { .. }) {
-                    let at = self.reals(name, value)?;
-                    let to = self.add(shape, element, Order::Pixels);
-                    return Some(self.step(name, Op::Quantise { step, bounds }, vec![at], to));
+                    (Op::Quantise { step, bounds }, vec![self.reals(name, value)?])
+                } else {
+                    let factors = factors.iter().map(|f| f / step).collect();
+                    (Op::Product(scaled_product(base, factors, rounded_bounds(*real, step, bounds))), vec![*input])
                 }
-                let factors = factors.iter().map(|f| f / step).collect();
-                (Op::Product(scaled_product(base, factors, rounded_bounds(*real, step, bounds))), vec![*input])
             }
             Kind::Sum { parts: [a, b], bounds: real } => {
                 let bounds = rounded_bounds(*real, step, bounds);
@@ -235,11 +214,11 @@ impl Builder {
                 (Op::Join, inputs)
             }
         };
-        let to = self.add(shape, element, Order::Pixels);
+        let to = self.add(shape, Element::Byte { zero }, Order::Pixels);
         Some(self.step(name, op, inputs, to))
     }
 
-    /// Bytes from one tensor of bytes by a window of greatest values.
+    /// A result of the kind of its first input: bytes with the same zero point, or reals.
     pub(super) fn step_like(&mut self, name: &str, op: Op, inputs: Vec<u32>, shape: &Shape) -> u32 {
         let to = self.add(shape, self.tensor(inputs[0]).element, Order::Pixels);
         self.step(name, op, inputs, to)
@@ -272,7 +251,7 @@ fn scaled_product(base: &Product, factors: Vec<f32>, bounds: Bounds) -> Product 
 /// Bounds in integers of a result that is also bounded before it is rounded.
 fn rounded_bounds(real: Bounds, step: f32, bounds: Bounds) -> Bounds {
     let whole = |v: f32| (v / step).round_ties_even();
-    super::value::within(bounds, Bounds { low: whole(real.low), high: whole(real.high) })
+    within(bounds, Bounds { low: whole(real.low), high: whole(real.high) })
 }
 
 /// Values for −128 to 127.
