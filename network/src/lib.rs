@@ -14,6 +14,7 @@
 
 mod arena;
 mod check;
+mod columns;
 mod curve;
 mod depthwise;
 mod error;
@@ -27,6 +28,7 @@ mod plain_step;
 mod pool;
 mod product;
 mod program;
+mod sliding;
 mod window;
 mod winograd;
 

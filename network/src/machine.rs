@@ -13,6 +13,7 @@ use crate::lanes::{Lane, divide};
 use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, reals_to_bytes, reals_to_reals};
 use crate::product::{Multiplication, Target};
 use crate::program::{Element, Op, Product, Program, Tensor};
+use crate::sliding::Sliding;
 use crate::winograd::Winograd;
 
 /// Most bytes of all tensors that live together.
@@ -67,6 +68,7 @@ struct Ready {
 enum Work {
     Multiplication(Box<Multiplication>),
     Winograd(Box<Winograd>),
+    Sliding(Box<Sliding>),
     Depthwise(Box<Depthwise>),
     Plain(Op),
 }
@@ -127,8 +129,11 @@ fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output:
     if let Some(depthwise) = Depthwise::new(kernels, product, input, output) {
         return Work::Depthwise(Box::new(depthwise));
     }
-    match Winograd::new(kernels, product, input, output) {
-        Some(winograd) => Work::Winograd(Box::new(winograd)),
+    if let Some(winograd) = Winograd::new(kernels, product, input, output) {
+        return Work::Winograd(Box::new(winograd));
+    }
+    match Sliding::new(kernels, product, input, output) {
+        Some(sliding) => Work::Sliding(Box::new(sliding)),
         None => Work::Multiplication(Box::new(Multiplication::new(kernels, product, input, output))),
     }
 }
@@ -183,6 +188,7 @@ impl Machine {
                 match &step.work {
                     Work::Multiplication(work) => work.reserve(scratch),
                     Work::Winograd(work) => work.reserve(scratch),
+                    Work::Sliding(work) => work.reserve(scratch),
                     Work::Depthwise(work) => work.reserve(windows),
                     Work::Plain(_) => {}
                 }
@@ -283,6 +289,9 @@ impl Machine {
                     Work::Winograd(work) => divide(lanes, work.lines(), 2 * line, out, &|part, lane, out| {
                         work.of_bytes(part, parts.get(&from), &mut lane.scratch, Target::Bytes(out, zero));
                     }),
+                    Work::Sliding(work) => divide(lanes, work.lines(), line, out, &|part, lane, out| {
+                        work.of_bytes(part, parts.get(&from), &mut lane.scratch, out);
+                    }),
                     Work::Depthwise(work) => divide(lanes, work.lines(), line, out, &|part, lane, out| {
                         work.of_bytes(part, parts.get(&from), &mut lane.windows, out);
                     }),
@@ -301,7 +310,7 @@ impl Machine {
                         work.of_bytes(part, input, &mut lane.scratch, Target::Reals(out));
                     }),
                     Work::Plain(op) => bytes_to_reals(&context, op, input, sums, out),
-                    Work::Depthwise(_) => unreachable!("its result is bytes"),
+                    Work::Sliding(_) | Work::Depthwise(_) => unreachable!("its result is bytes"),
                 }
             }
             (Element::Real, Element::Byte { .. }) => {
@@ -323,6 +332,7 @@ impl Machine {
                         work.of_reals(range, part(number), &mut lane.windows, out);
                     }),
                     Work::Plain(op) => reals_to_reals(&context, op, part, out),
+                    Work::Sliding(_) => unreachable!("it takes bytes"),
                 }
             }
         }

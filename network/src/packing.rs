@@ -38,3 +38,14 @@ pub(crate) fn padded<T: Copy + Default>(values: &[T], width: usize, columns: usi
         })
         .collect()
 }
+
+/// Bias per column with what the zero point of the input adds to its sum taken off. A column has `length` weights.
+pub(crate) fn without_zero(bias: &[i32], weights: &[i8], length: usize, zero: i8) -> Vec<i32> {
+    let sums = weights.chunks_exact(length).map(|w| w.iter().map(|&w| i32::from(w)).sum::<i32>());
+    bias.iter().zip(sums).map(|(bias, sum)| bias - i32::from(zero) * sum).collect()
+}
+
+/// One factor per column, where all share one, too.
+pub(crate) fn one_each(factors: &[f32], width: usize) -> Vec<f32> {
+    if let &[factor] = factors { vec![factor; width] } else { factors.to_vec() }
+}

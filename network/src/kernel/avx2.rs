@@ -3,24 +3,25 @@
 #![expect(unsafe_code, reason = "vector instructions and their loads")]
 
 use std::arch::x86_64::{
-    __m256, __m256i, _mm_adds_epi16, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi16, _mm_storeu_si128,
-    _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_extracti128_si256,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
+    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
 use super::{
-    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_winograd,
-    plain,
+    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_finish,
+    avx2_sliding, avx2_winograd, plain,
 };
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: SHAPE,
     bytes: Bytes::Wide(tile, Some(strip)),
+    single: Some(single),
     real_shape: REAL_SHAPE,
     reals: tile_real,
     real_strip: Some(strip_real),
-    requantise,
+    sliding: Some(avx2_sliding::strip),
+    requantise: avx2_finish::requantise,
     widen,
     depthwise: DepthwiseBytes::Wide { pack: avx2_depthwise::pack, convolve: avx2_depthwise::bytes },
     depthwise_real: avx2_depthwise_real::reals,
@@ -34,8 +35,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     winograd: Some(&avx2_winograd::TRANSFORMS),
 };
 
-const ROWS: usize = 6;
-const COLUMNS: usize = 16;
+pub(super) const ROWS: usize = 6;
+pub(super) const COLUMNS: usize = 16;
 const SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 2, fill: 2 };
 const REAL_SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 1, fill: 1 };
 
@@ -63,7 +64,7 @@ recompiled! {
 }
 
 /// Two vectors of sums for each of R rows.
-type Totals<V, const R: usize> = [[V; 2]; R];
+pub(super) type Totals<V, const R: usize> = [[V; 2]; R];
 
 /// Adds R rows times 16 columns onto `totals`.
 ///
@@ -71,7 +72,7 @@ type Totals<V, const R: usize> = [[V; 2]; R];
 /// Row r holds `2 · groups` values at `left + r · stride`, `right` holds `32 · groups`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn multiply_add<const R: usize>(
+pub(super) unsafe fn multiply_add<const R: usize>(
     mut totals: Totals<__m256i, R>,
     left: *const i16,
     stride: usize,
@@ -170,6 +171,28 @@ unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, 
     }
 }
 
+/// One row by columns of bytes.
+#[target_feature(enable = "avx2,fma")]
+fn single(operands: &Operands<'_, i16, i8, i32>, sums: &mut [i32]) {
+    operands.check(Shape { rows: 1, ..SHAPE }, sums);
+    let Operands { left, rows, right, length, start, .. } = *operands;
+    assert!(rows == 1, "{rows} rows");
+    // SAFETY: asserted above: 32 weights for each two values of the row, 16 sums to begin with and to write.
+    unsafe {
+        let place = start.map_or(sums.as_ptr(), <[i32]>::as_ptr);
+        let mut totals = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
+        for (group, pair) in left[..length].as_chunks::<2>().0.iter().enumerate() {
+            let pair = _mm256_set1_epi32(pair.as_ptr().cast::<i32>().read_unaligned());
+            for (half, total) in totals.iter_mut().enumerate() {
+                let weights = _mm_loadu_si128(right.as_ptr().add(32 * group + 16 * half).cast());
+                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pair, _mm256_cvtepi8_epi16(weights)));
+            }
+        }
+        _mm256_storeu_si256(sums.as_mut_ptr().cast(), totals[0]);
+        _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), totals[1]);
+    }
+}
+
 #[target_feature(enable = "avx2,fma")]
 fn tile_real(operands: &Operands<'_, f32, f32, f32>, sums: &mut [f32]) {
     operands.check(REAL_SHAPE, sums);
@@ -227,16 +250,7 @@ unsafe fn strip_panel<const R: usize>(
         let bias = [_mm256_loadu_si256(bias.cast()), _mm256_loadu_si256(bias.add(8).cast())];
         let left = left.as_ptr().add(first * stride);
         let totals = multiply_add([bias; R], left, stride, right.as_ptr(), length / 2);
-        for (r, total) in totals.into_iter().enumerate() {
-            let out = out.add((first + r) * finish.stride);
-            if finish.columns == COLUMNS {
-                requantise_16(total, finish.factors.as_ptr(), finish, out);
-            } else {
-                let mut all = [0_i8; COLUMNS];
-                requantise_16(total, finish.factors.as_ptr(), finish, all.as_mut_ptr());
-                out.copy_from_nonoverlapping(all.as_ptr(), finish.columns);
-            }
-        }
+        avx2_finish::rows(&totals, finish, out.add(first * finish.stride));
     }
 }
 
@@ -289,47 +303,6 @@ unsafe fn strip_real_panel<const R: usize>(
                 _mm256_storeu_ps(all.as_mut_ptr().add(8), t1);
                 out.copy_from_nonoverlapping(all.as_ptr(), columns);
             }
-        }
-    }
-}
-
-/// 16 bytes from 16 sums: `round(clamp(sum · factor)) + zero`.
-///
-/// # Safety
-/// `factors` and `out` point to 16 values each.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn requantise_16(sums: [__m256i; 2], factors: *const f32, finish: &Finish<'_>, out: *mut i8) {
-    let (low, high) = (_mm256_set1_ps(finish.low), _mm256_set1_ps(finish.high));
-    // SAFETY: as the caller promises.
-    unsafe {
-        // The order of the operands keeps a product that is no number out of the result.
-        let r0 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[0]), _mm256_loadu_ps(factors));
-        let r1 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[1]), _mm256_loadu_ps(factors.add(8)));
-        let w0 = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(r0, low), high));
-        let w1 = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(r1, low), high));
-        let s0 = _mm_packs_epi32(_mm256_castsi256_si128(w0), _mm256_extracti128_si256(w0, 1));
-        let s1 = _mm_packs_epi32(_mm256_castsi256_si128(w1), _mm256_extracti128_si256(w1, 1));
-        let zero = _mm_set1_epi16(i16::from(finish.zero));
-        _mm_storeu_si128(out.cast(), _mm_packs_epi16(_mm_adds_epi16(s0, zero), _mm_adds_epi16(s1, zero)));
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn requantise(sums: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
-    let Finish { width, rows, columns, factors, stride, .. } = *finish;
-    if columns != COLUMNS || factors.len() < COLUMNS {
-        plain::requantise(sums, finish, out);
-        return;
-    }
-    for row in 0..rows {
-        let sums = &sums[row * width..][..COLUMNS];
-        let out = &mut out[row * stride..][..COLUMNS];
-        // SAFETY: both slices and the factors hold 16 values.
-        unsafe {
-            let place = sums.as_ptr();
-            let sums = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
-            requantise_16(sums, factors.as_ptr(), finish, out.as_mut_ptr());
         }
     }
 }

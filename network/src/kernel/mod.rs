@@ -10,6 +10,10 @@ mod avx2_depthwise;
 #[cfg(target_arch = "x86_64")]
 mod avx2_depthwise_real;
 #[cfg(target_arch = "x86_64")]
+mod avx2_finish;
+#[cfg(target_arch = "x86_64")]
+mod avx2_sliding;
+#[cfg(target_arch = "x86_64")]
 mod avx2_winograd;
 #[cfg(target_arch = "aarch64")]
 mod dot;
@@ -121,10 +125,28 @@ pub(crate) type Tile<L, R, S> = unsafe fn(&Operands<'_, L, R, S>, &mut [S]);
 
 /// Finished bytes of any number of rows times one block of columns, from whole rows and with a start: what a tile and
 /// `requantise` give, without the way through memory.
-pub(crate) type Strip<L> = unsafe fn(&Operands<'_, L, L, i32>, &Finish<'_>, &mut [i8]);
+pub(crate) type Strip<L, R> = unsafe fn(&Operands<'_, L, R, i32>, &Finish<'_>, &mut [i8]);
 
 /// The same of reals: least and greatest value, the columns that count and the distance of two rows.
 pub(crate) type RealStrip = unsafe fn(&Operands<'_, f32, f32, f32>, [f32; 2], [usize; 2], &mut [f32]);
+
+/// The windows of one row of outputs, where they lie in widened lines.
+pub(crate) struct Slide<'a> {
+    pub(crate) lines: &'a [i16],
+    /// Place of each line of the first window.
+    pub(crate) tops: &'a [usize],
+    /// Distance of the windows of two outputs.
+    pub(crate) step: usize,
+    /// A block of packed columns: by line of the window, `length` values of each.
+    pub(crate) right: &'a [i16],
+    /// Length of a window's line: a multiple of the kernel's `fill`.
+    pub(crate) length: usize,
+    /// One value per column.
+    pub(crate) bias: &'a [i32],
+}
+
+/// Finished bytes of a row of windows times one block of columns.
+pub(crate) type SlidingStrip = unsafe fn(&Slide<'_>, &Finish<'_>, &mut [i8]);
 
 /// How a product is cut into tiles.
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +214,7 @@ impl<V, B> DepthwiseRow<'_, V, V, B> {
 /// Integer products: of rows widened to 16 bits, or of bytes as they are.
 #[derive(Clone, Copy)]
 pub(crate) enum Bytes {
-    Wide(Tile<i16, i16, i32>, Option<Strip<i16>>),
+    Wide(Tile<i16, i16, i32>, Option<Strip<i16, i16>>),
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "used by kernels of other processors"))]
     Narrow(Narrow<Tile<i8, i8, i32>>),
 }
@@ -236,9 +258,13 @@ pub(crate) type PairwiseReal = unsafe fn(&[f32], &[f32], [f32; 2], &mut [f32]);
 pub(crate) struct Kernels {
     pub(crate) shape: Shape,
     pub(crate) bytes: Bytes,
+    /// One widened row by packed columns of bytes, where columns are otherwise wide.
+    pub(crate) single: Option<Tile<i16, i8, i32>>,
     pub(crate) real_shape: Shape,
     pub(crate) reals: Tile<f32, f32, f32>,
     pub(crate) real_strip: Option<RealStrip>,
+    /// Where it is faster than gathering the windows.
+    pub(crate) sliding: Option<SlidingStrip>,
     /// Bytes from a tile of sums.
     pub(crate) requantise: unsafe fn(&[i32], &Finish<'_>, &mut [i8]),
     /// Places of two 16-bit values widened from bytes.
