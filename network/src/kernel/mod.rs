@@ -131,6 +131,7 @@ pub(crate) type Strip<L, R> = unsafe fn(&Operands<'_, L, R, i32>, &Finish<'_>, &
 pub(crate) type RealStrip = unsafe fn(&Operands<'_, f32, f32, f32>, [f32; 2], [usize; 2], &mut [f32]);
 
 /// The windows of one row of outputs, where they lie in widened lines.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "used by kernels of other processors"))]
 pub(crate) struct Slide<'a> {
     pub(crate) lines: &'a [i16],
     /// Place of each line of the first window.
