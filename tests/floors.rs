@@ -92,6 +92,7 @@ const NETWORK: House = House {
         ("program", 1),
         ("arena", 2),
         ("check", 2),
+        ("fusion", 2),
         ("gather", 2),
         ("lines", 2),
         ("packing", 3),

@@ -17,6 +17,7 @@ mod check;
 mod curve;
 mod depthwise;
 mod error;
+mod fusion;
 mod gather;
 mod kernel;
 mod lanes;

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::arena::Arena;
 use crate::check::check;
+use crate::curve::Curve;
 use crate::depthwise::Depthwise;
 use crate::error::NetworkError;
+use crate::fusion::fuse;
 use crate::kernel::{Cpu, Kernels};
 use crate::lanes::{Lane, divide};
-use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, reals_to_bytes, reals_to_reals};
+use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, curved, reals_to_bytes, reals_to_reals};
 use crate::product::{Multiplication, Target};
 use crate::program::{Element, Op, Product, Program, Tensor};
 use crate::winograd::Winograd;
@@ -60,6 +62,8 @@ struct Ready {
     kind: &'static str,
     products: u64,
     work: Work,
+    /// What becomes of each real of the result.
+    curve: Option<Curve>,
     inputs: Vec<u32>,
     output: u32,
 }
@@ -89,9 +93,10 @@ impl Prepared {
     ///
     /// # Errors
     /// For a program that contradicts itself or needs too much memory, and for a processor that is not this one.
-    pub fn new(program: Program, cpu: Cpu) -> Result<Prepared, NetworkError> {
+    pub fn new(mut program: Program, cpu: Cpu) -> Result<Prepared, NetworkError> {
         let kernels = Kernels::of(cpu)?;
         check(&program)?;
+        let curves = fuse(&mut program);
         let arena = Arena::plan(&program);
         let bytes = arena.bytes as u64 + 4 * arena.reals as u64;
         if bytes > MOST_BYTES {
@@ -111,7 +116,8 @@ impl Prepared {
                     op => (0, Work::Plain(op)),
                 };
                 let kind = if matches!(work, Work::Depthwise(_)) { "depthwise product" } else { kind };
-                Ready { name: step.name, kind, products, work, inputs: step.inputs, output: step.output }
+                let curve = curves[step.output as usize];
+                Ready { name: step.name, kind, products, work, curve, inputs: step.inputs, output: step.output }
             })
             .collect();
         Ok(Prepared { kernels, cpu, steps, tensors, inputs, outputs, arena })
@@ -325,6 +331,10 @@ impl Machine {
                     Work::Plain(op) => reals_to_reals(&context, op, part, out),
                 }
             }
+        }
+        if let Some(curve) = step.curve {
+            let out = &mut reals[places[step.output as usize].clone()];
+            divide(lanes, 0..out.len(), 1, out, &|_, _, out| curved(kernels, curve, out));
         }
     }
 }
