@@ -26,14 +26,17 @@ mod machine;
 mod packing;
 mod plain_step;
 mod pool;
+mod prepared;
 mod product;
 mod program;
+mod schedule;
 mod window;
 mod winograd;
 
 pub use curve::Curve;
 pub use error::NetworkError;
 pub use kernel::Cpu;
-pub use machine::{Input, Machine, Prepared, StepFacts};
+pub use machine::{Input, Machine, Results, StepFacts};
+pub use prepared::Prepared;
 pub use program::{Bounds, Element, Op, Order, Pool, Product, Program, Step, Tensor, Weights};
 pub use window::Window;

@@ -68,8 +68,8 @@ fn drawn(mut program: Program, curves: &[Curve], apart: bool) -> Program {
 fn run(program: &Program, cpu: Cpu, inputs: &[&[f32]]) -> (Vec<f32>, usize) {
     let mut machine = Machine::new(Arc::new(Prepared::new(program.clone(), cpu).unwrap()));
     let inputs: Vec<Input<'_>> = inputs.iter().map(|i| Input::Reals(i)).collect();
-    machine.run(&inputs).unwrap();
-    (machine.output(0).to_vec(), machine.steps().count())
+    let found = machine.run(&inputs).unwrap().output(0).unwrap().to_vec();
+    (found, machine.steps().count())
 }
 
 #[test]
