@@ -34,7 +34,7 @@ fn networks(criterion: &mut Criterion) {
             PixelType::U8 => Pixels::U8(vec![128; count]),
         };
         let mut group = criterion.benchmark_group(name);
-        group.bench_function("image", |b| b.iter(|| network.run(&grey).unwrap().feature[0]));
+        group.bench_function("image", |b| b.iter(|| network.run_without_map(&grey).unwrap().feature[0]));
         group.sample_size(10);
         group.bench_function("from ONNX", |b| {
             b.iter(|| Backbone::load(&onnx, &TapChoice::default(), None).unwrap());

@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     for tensor in bytes.chunks_exact(size) {
         let (values, _) = tensor.as_chunks();
         let values = values.iter().map(|value| f32::from_le_bytes(*value)).collect();
-        for value in backbone.run(&Pixels::F32(values))?.feature {
+        for value in backbone.run_without_map(&Pixels::F32(values))?.feature {
             stdout().write_all(&value.to_le_bytes())?;
         }
     }

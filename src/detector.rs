@@ -85,13 +85,14 @@ impl Frontend {
         (0..count.max(1)).map(|_| self.fork()).collect()
     }
 
-    /// Feature, logits and map of a frame.
+    /// Feature and logits of a frame, and the map where it is asked for.
     ///
     /// # Errors
     /// [`DetectorError::Preprocess`] or [`DetectorError::Backbone`].
-    pub fn run(&mut self, frame: &Frame) -> Result<Activations<'_>, DetectorError> {
+    pub fn run(&mut self, frame: &Frame, with_map: bool) -> Result<Activations<'_>, DetectorError> {
         let pixels = self.preprocess.run(frame)?;
-        Ok(self.backbone.run(pixels)?)
+        let run = if with_map { Backbone::run } else { Backbone::run_without_map };
+        Ok(run(&mut self.backbone, pixels)?)
     }
 
     /// Computes each image with so many threads from now on.
@@ -142,7 +143,7 @@ pub struct HeatMap<'a> {
 pub struct Look<'a> {
     /// The reading.
     pub reading: Reading,
-    /// Feature, logits and map.
+    /// Feature and logits, and the map where the heat map was asked for.
     pub activations: Activations<'a>,
     /// The heat map, where it was asked for and the backbone has a feature map.
     pub heat: Option<HeatMap<'a>>,
@@ -246,13 +247,13 @@ impl<'a> Detector<'a> {
     /// # Errors
     /// As [`Detector::read`].
     pub fn look(&mut self, frame: &Frame, with_heat: bool) -> Result<Look<'_>, DetectorError> {
-        let activations = self.frontend.run(frame)?;
+        let activations = self.frontend.run(frame, with_heat)?;
         let score = self.shelf.score(activations.feature, activations.logits, &mut self.scratch)?;
         let class = (!activations.logits.is_empty()).then(|| predicted(activations.logits));
         let (p_value, judgement) = (self.shelf.p_value(score), self.shelf.judge(score));
         let header = self.shelf.header();
         let heat = match (activations.map, header.dims.map) {
-            (Some(map), Some([_, columns])) if with_heat => {
+            (Some(map), Some([_, columns])) => {
                 self.shelf.heat_map(map, &mut self.scratch, &mut self.heat)?;
                 Some(HeatMap { cells: &self.heat, columns: columns as usize, scale: header.heat_scale })
             }

@@ -123,6 +123,18 @@ fn a_convolution_as_head() {
 }
 
 #[test]
+fn what_the_engine_runs_gives_its_map_where_it_is_asked_for() {
+    let mut nodes = vec![node("Tanh", &["image"], &["map"], &[])];
+    nodes.push(node("GlobalAveragePool", &["map"], &["gap"], &[]));
+    nodes.push(node("Flatten", &["gap"], &["flat"], &[("axis", &[1])]));
+    let mut backbone = load(&model(image(), &["flat"], nodes, vec![]));
+    assert!(backbone.profile(1).unwrap().iter().any(|node| !node.own));
+    let pixels = Pixels::F32(IMAGE.to_vec());
+    assert_eq!(backbone.run_without_map(&pixels).unwrap().map, None);
+    near(backbone.run(&pixels).unwrap().map.unwrap(), &IMAGE.map(f32::tanh));
+}
+
+#[test]
 fn an_embedding_has_no_logits() {
     let onnx = model(image(), &["flat"], pool(), vec![]);
     let mut backbone = load(&onnx);

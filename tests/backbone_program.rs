@@ -33,6 +33,27 @@ fn a_program_gives_the_numbers_of_its_network() {
 }
 
 #[test]
+fn the_map_is_there_where_it_is_asked_for_and_of_the_same_image() {
+    for onnx in FILES {
+        let mut network = Backbone::load(onnx, &TapChoice::default(), None).unwrap();
+        let mut other = network.fork().unwrap();
+        let count: usize = network.input_shape().iter().product();
+        let mut before = vec![];
+        for image in 1..6 {
+            let waves = Pixels::F32((0..count).map(|i| (i as f32 * 0.01 * image as f32).sin()).collect());
+            let whole = other.run(&waves).unwrap();
+            let found = network.run_without_map(&waves).unwrap();
+            assert_eq!((found.feature, found.logits, found.map), (whole.feature, whole.logits, None));
+            assert_ne!(whole.map.unwrap(), before);
+            before = whole.map.unwrap().to_vec();
+            if image % 2 == 0 {
+                assert_eq!(network.run(&waves).unwrap(), whole);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_image_that_is_no_number_is_refused() {
     for onnx in FILES {
         let mut network = Backbone::load(onnx, &TapChoice::default(), None).unwrap();

@@ -81,7 +81,7 @@ fn layers(criterion: &mut Criterion) {
                 group.throughput(Throughput::Elements(products));
                 let name = format!("{side}×{side}×{from}→{to} {kernel}×{kernel}/{stride} in {groups}");
                 group.bench_function(BenchmarkId::from_parameter(name), |b| {
-                    b.iter(|| machine.run(&[Input::Reals(&image)]).unwrap());
+                    b.iter(|| machine.run(&[Input::Reals(&image)]).is_ok());
                 });
             }
         }

@@ -46,11 +46,13 @@ fn time(runs: u32, cpu: Cpu) -> Result<(), NetworkError> {
     let mut random = Random(1);
     let image: Vec<f32> = (0..3 * SIZE * SIZE).map(|_| f32::from(random.byte()) / 64.0).collect();
     let start = Instant::now();
+    let mut hash = 0;
     for _ in 0..runs {
-        machine.run(&[Input::Reals(&image)])?;
+        let results = machine.run(&[Input::Reals(&image)])?;
+        let values = results.output(0).unwrap_or_default();
+        hash = values.iter().fold(0_u32, |hash, v| hash.rotate_left(5) ^ v.to_bits());
     }
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0 / f64::from(runs.max(1));
-    let hash = machine.output(0).iter().fold(0_u32, |hash, v| hash.rotate_left(5) ^ v.to_bits());
     println!("{}: {milliseconds:.2} ms, results {hash:08x}", cpu.name());
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What must hold before a program is run: a program comes from a file, and may be anything.
 
+use crate::curve::Curve;
 use crate::error::NetworkError;
 use crate::program::{Bounds, Element, Op, Order, Product, Program, Step, Tensor, Weights};
 use crate::window::Window;
@@ -91,7 +92,10 @@ fn fault(program: &Program, step: &Step, made: &[bool]) -> Option<&'static str> 
             fits(real(a) && real(b) && real(output) && same(a, b) && same(a, output)).or(ordered(*bounds))
         }
         (Op::MultiplyReal, [a, b]) => fits(real(a) && real(b) && real(output) && spread(a, b) && same(a, output)),
-        (Op::Curve(_), [a]) => fits(real(a) && real(output) && same(a, output)),
+        (Op::Curve(curve), [a]) => fits(real(a) && real(output) && same(a, output)).or(match *curve {
+            Curve::Clamp { low, high } => ordered(Bounds { low, high }),
+            _ => None,
+        }),
         (Op::Lookup(table), [a]) => fits(bytes(a) && bytes(output) && same(a, output) && table.len() == 256),
         (Op::LookupReal(table), [a]) => fits(bytes(a) && real(output) && same(a, output) && table.len() == 256),
         (Op::Max(window), [a]) => {

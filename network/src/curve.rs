@@ -1,4 +1,5 @@
 //! Activation functions of one real.
+#![expect(clippy::inline_always, reason = "compiled again inside of functions with other instructions")]
 
 use serde::{Deserialize, Serialize};
 
@@ -41,11 +42,12 @@ impl Curve {
     /// assert_eq!(Curve::HardSwish.at(3.0), 3.0);
     /// assert_eq!(Curve::Clamp { low: 0.0, high: 6.0 }.at(-1.0), 0.0);
     /// ```
+    #[inline(always)]
     pub fn at(self, x: f32) -> f32 {
         match self {
-            Curve::Clamp { low, high } => x.clamp(low.min(high), high),
-            Curve::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
-            Curve::HardSwish => x * (x * (1.0 / 6.0) + 0.5).clamp(0.0, 1.0),
+            Curve::Clamp { low, high } => clamped(x, low, high),
+            Curve::HardSigmoid { alpha, beta } => clamped(alpha * x + beta, 0.0, 1.0),
+            Curve::HardSwish => x * clamped(x * (1.0 / 6.0) + 0.5, 0.0, 1.0),
             Curve::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Curve::Silu => x / (1.0 + (-x).exp()),
             Curve::LeakyRelu { alpha } => {
@@ -56,5 +58,17 @@ impl Curve {
                 }
             }
         }
+    }
+}
+
+/// `value` within bounds. NaN stays NaN.
+#[inline(always)]
+pub(crate) fn clamped(value: f32, low: f32, high: f32) -> f32 {
+    if value < low {
+        low
+    } else if value > high {
+        high
+    } else {
+        value
     }
 }

@@ -1,43 +1,21 @@
-//! A program made ready for one processor, and the memory with which it runs, image by image.
+//! The memory with which a program that was made ready runs, image by image.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::arena::Arena;
-use crate::check::check;
-use crate::depthwise::Depthwise;
 use crate::error::NetworkError;
-use crate::kernel::{Cpu, Kernels};
 use crate::lanes::{Lane, divide};
-use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, reals_to_bytes, reals_to_reals};
-use crate::product::{Multiplication, Target};
-use crate::program::{Element, Op, Product, Program, Tensor};
-use crate::sliding::Sliding;
-use crate::winograd::Winograd;
-
-/// Most bytes of all tensors that live together.
-const MOST_BYTES: u64 = 1 << 31;
-
-/// Fewest multiplications that are worth being divided among threads: waking one takes some ten microseconds.
-const SHARED: u64 = 1 << 20;
+use crate::plain_step::{Context, bytes_to_bytes, bytes_to_reals, curved, reals_to_bytes, reals_to_reals};
+use crate::prepared::{Prepared, Ready, Work};
+use crate::product::Target;
+use crate::program::{Element, Tensor};
 
 /// Values that the caller gives for one input.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// Reals, in the order of the input's tensor.
     Reals(&'a [f32]),
-}
-
-/// A checked program with its weights packed for one kind of processor. Machines share it.
-pub struct Prepared {
-    kernels: &'static Kernels,
-    cpu: Cpu,
-    steps: Vec<Ready>,
-    tensors: Vec<Tensor>,
-    inputs: Vec<u32>,
-    outputs: Vec<u32>,
-    arena: Arena,
 }
 
 /// What a step is, for people who look where the time goes.
@@ -53,89 +31,6 @@ pub struct StepFacts<'a> {
     pub products: u64,
     /// Time since [`Machine::measure`].
     pub time: Duration,
-}
-
-/// A step with what it needs at hand.
-struct Ready {
-    name: String,
-    kind: &'static str,
-    products: u64,
-    work: Work,
-    inputs: Vec<u32>,
-    output: u32,
-}
-
-enum Work {
-    Multiplication(Box<Multiplication>),
-    Winograd(Box<Winograd>),
-    Sliding(Box<Sliding>),
-    Depthwise(Box<Depthwise>),
-    Plain(Op),
-}
-
-impl Ready {
-    /// How many of so many lanes it is divided among.
-    fn lanes(&self, count: usize) -> usize {
-        if self.products < SHARED { 1 } else { count }
-    }
-}
-
-impl std::fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").field("cpu", &self.cpu).field("steps", &self.steps.len()).finish_non_exhaustive()
-    }
-}
-
-impl Prepared {
-    /// Checks `program` and packs its weights for `cpu`.
-    ///
-    /// # Errors
-    /// For a program that contradicts itself or needs too much memory, and for a processor that is not this one.
-    pub fn new(program: Program, cpu: Cpu) -> Result<Prepared, NetworkError> {
-        let kernels = Kernels::of(cpu)?;
-        check(&program)?;
-        let arena = Arena::plan(&program);
-        let bytes = arena.bytes as u64 + 4 * arena.reals as u64;
-        if bytes > MOST_BYTES {
-            return Err(NetworkError::TooLarge { bytes, most: MOST_BYTES });
-        }
-        let Program { tensors, steps, inputs, outputs } = program;
-        let steps = steps
-            .into_iter()
-            .map(|step| {
-                let output = &tensors[step.output as usize];
-                let kind = step.op.name();
-                let (products, work) = match step.op {
-                    Op::Product(product) => (
-                        product.products(output),
-                        prepare(kernels, &product, &tensors[step.inputs[0] as usize], output),
-                    ),
-                    op => (0, Work::Plain(op)),
-                };
-                let kind = if matches!(work, Work::Depthwise(_)) { "depthwise product" } else { kind };
-                Ready { name: step.name, kind, products, work, inputs: step.inputs, output: step.output }
-            })
-            .collect();
-        Ok(Prepared { kernels, cpu, steps, tensors, inputs, outputs, arena })
-    }
-
-    /// The processor for which it is packed.
-    pub fn cpu(&self) -> Cpu {
-        self.cpu
-    }
-}
-
-fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output: &Tensor) -> Work {
-    if let Some(depthwise) = Depthwise::new(kernels, product, input, output) {
-        return Work::Depthwise(Box::new(depthwise));
-    }
-    if let Some(winograd) = Winograd::new(kernels, product, input, output) {
-        return Work::Winograd(Box::new(winograd));
-    }
-    match Sliding::new(kernels, product, input, output) {
-        Some(sliding) => Work::Sliding(Box::new(sliding)),
-        None => Work::Multiplication(Box::new(Multiplication::new(kernels, product, input, output))),
-    }
 }
 
 /// Memory for one image at a time on a [`Prepared`] program. Nothing is allocated after it is made.
@@ -226,8 +121,17 @@ impl Machine {
     ///
     /// # Errors
     /// For another number of inputs or values than the program has.
-    pub fn run(&mut self, inputs: &[Input<'_>]) -> Result<(), NetworkError> {
-        let prepared = Arc::clone(&self.prepared);
+    pub fn run(&mut self, inputs: &[Input<'_>]) -> Result<Results<'_>, NetworkError> {
+        self.run_first(self.prepared.outputs.len(), inputs)
+    }
+
+    /// Computes the first `count` outputs for one image, at least one; the others are computed where [`Results::finish`] asks
+    /// for them.
+    ///
+    /// # Errors
+    /// As [`Machine::run`].
+    pub fn run_first(&mut self, count: usize, inputs: &[Input<'_>]) -> Result<Results<'_>, NetworkError> {
+        let prepared = &self.prepared;
         if inputs.len() != prepared.inputs.len() {
             let (expected, found) = (prepared.inputs.len(), inputs.len());
             return Err(NetworkError::Input { index: 0, expected, found });
@@ -238,28 +142,37 @@ impl Machine {
                 return Err(NetworkError::Input { index, expected, found: values.len() });
             }
         }
+        let mut results = Results { machine: self, done: 0 };
+        results.compute(count.max(1), inputs);
+        Ok(results)
+    }
+
+    fn compute(&mut self, steps: Range<usize>, inputs: &[Input<'_>]) {
+        if steps.is_empty() {
+            return;
+        }
+        let prepared = Arc::clone(&self.prepared);
+        let all = |machine: &mut Machine| {
+            for at in steps {
+                let start = machine.times.is_some().then(Instant::now);
+                machine.step(&prepared, &prepared.steps[at], inputs);
+                if let (Some(times), Some(start)) = (&mut machine.times, start) {
+                    times[at] += start.elapsed();
+                }
+            }
+        };
         #[cfg(feature = "threads")]
         if let Some(pool) = self.pool.clone() {
-            pool.install(|| self.compute(&prepared, inputs));
-            return Ok(());
+            pool.install(|| all(self));
+            return;
         }
-        self.compute(&prepared, inputs);
-        Ok(())
+        all(self);
     }
 
-    fn compute(&mut self, prepared: &Prepared, inputs: &[Input<'_>]) {
-        for (at, step) in prepared.steps.iter().enumerate() {
-            let start = self.times.is_some().then(Instant::now);
-            self.step(prepared, step, inputs);
-            if let (Some(times), Some(start)) = (&mut self.times, start) {
-                times[at] += start.elapsed();
-            }
-        }
-    }
-
-    /// Output `index` of the last image.
-    pub fn output(&self, index: usize) -> &[f32] {
-        &self.reals[self.prepared.arena.places[self.prepared.outputs[index] as usize].clone()]
+    /// Where output `index` lies, whether or not it is computed.
+    fn output(&self, index: usize) -> Option<&[f32]> {
+        let &tensor = self.prepared.outputs.get(index)?;
+        Some(&self.reals[self.prepared.arena.places[tensor as usize].clone()])
     }
 
     fn step(&mut self, prepared: &Prepared, step: &Ready, given: &[Input<'_>]) {
@@ -336,6 +249,48 @@ impl Machine {
                 }
             }
         }
+        if let Some(curve) = step.curve {
+            let out = &mut reals[places[step.output as usize].clone()];
+            divide(lanes, 0..out.len(), 1, out, &|_, _, out| curved(kernels, curve, out));
+        }
+    }
+}
+
+/// What a machine made of one image. No other image is computed while this is read.
+#[derive(Debug)]
+pub struct Results<'m> {
+    machine: &'m mut Machine,
+    /// Outputs that are computed.
+    done: usize,
+}
+
+impl<'m> Results<'m> {
+    /// Output `index`; `None` where it is not computed, or there is none.
+    pub fn output(&self, index: usize) -> Option<&[f32]> {
+        self.machine.output(index).filter(|_| index < self.done)
+    }
+
+    /// The first so many outputs, each as [`Results::output`] has it.
+    pub fn outputs<const N: usize>(self) -> [Option<&'m [f32]>; N] {
+        let Results { machine, done } = self;
+        let machine: &'m Machine = machine;
+        std::array::from_fn(|index| machine.output(index).filter(|_| index < done))
+    }
+
+    /// Computes the outputs that are left.
+    pub fn finish(&mut self) {
+        // Steps that read what the caller gives are not put off beyond the first output.
+        self.compute(self.machine.prepared.outputs.len(), &[]);
+    }
+
+    /// Computes the outputs before `count` that are left.
+    fn compute(&mut self, count: usize, inputs: &[Input<'_>]) {
+        let ends = &self.machine.prepared.ends;
+        let (before, count) = (self.done, count.clamp(self.done, ends.len()));
+        let end = |count: usize| count.checked_sub(1).map_or(0, |last| ends[last]);
+        let steps = end(before)..end(count);
+        self.machine.compute(steps, inputs);
+        self.done = count;
     }
 }
 

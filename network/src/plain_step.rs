@@ -1,5 +1,6 @@
 //! Steps that are no products: rounding, adding, multiplying, pooling, joining, and tables.
 
+use crate::curve::Curve;
 use crate::kernel::{Finish, Kernels, Sum};
 use crate::pool;
 use crate::program::{Bounds, Element, Op, Order, Tensor};
@@ -7,6 +8,9 @@ use crate::program::{Bounds, Element, Op, Order, Tensor};
 /// Pixels and planes that are rounded before they are brought into the order of pixels.
 const PIECE: usize = 256;
 const PLANES: usize = 4;
+
+/// Values that are copied before a curve is drawn through them: they stay in the first cache.
+const RUN: usize = 2048;
 
 /// What a step knows of its tensors.
 pub(crate) struct Context<'a> {
@@ -185,13 +189,25 @@ pub(crate) fn reals_to_reals<'a>(context: &Context<'_>, op: &Op, part: impl Fn(u
                 out.iter_mut().zip(input).zip(other).for_each(|((out, a), b)| *out = a * b);
             }
         }
-        Op::Curve(curve) => out.iter_mut().zip(input).for_each(|(out, &x)| *out = curve.at(x)),
+        Op::Curve(curve) => {
+            for (out, input) in out.chunks_mut(RUN).zip(input.chunks(RUN)) {
+                out.copy_from_slice(input);
+                curved(kernels, *curve, out);
+            }
+        }
         Op::Max(window) => pool::max_reals(window, [from, output], input, out),
         Op::Mean { factor, .. } => pool::mean_reals(*factor, input, out),
         Op::Fill { before } => fill(context, *before, input, 0.0, out),
         Op::Join => join(context, part, out),
         _ => unreachable!("checked with the program"),
     }
+}
+
+/// A function of each real, in place.
+#[expect(unsafe_code, reason = "calls a kernel of this processor")]
+pub(crate) fn curved(kernels: &Kernels, curve: Curve, values: &mut [f32]) {
+    // SAFETY: the table belongs to a processor that this machine is.
+    unsafe { (kernels.curve)(curve, values) }
 }
 
 /// Place of a byte in a table that begins with −128.

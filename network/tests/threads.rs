@@ -60,14 +60,15 @@ fn threads_do_not_change_a_bit() {
         for cpu in shelfwatch_network::Cpu::ALL.into_iter().filter(|c| c.is_here()) {
             let prepared = Arc::new(Prepared::new(program.clone(), cpu).unwrap());
             let mut alone = Machine::new(Arc::clone(&prepared));
-            alone.run(&[Input::Reals(&values)]).unwrap();
-            let bits: Vec<u32> = alone.output(0).iter().map(|v| v.to_bits()).collect();
+            let results = alone.run(&[Input::Reals(&values)]).unwrap();
+            let bits: Vec<u32> = results.output(0).unwrap().iter().map(|v| v.to_bits()).collect();
             assert!(bits.iter().any(|&b| b != bits[0]));
             for threads in 1..=4 {
                 let mut machine = Machine::with_threads(Arc::clone(&prepared), threads).unwrap();
                 for _ in 0..8 {
-                    machine.run(&[Input::Reals(&values)]).unwrap();
-                    let same = machine.output(0).iter().zip(&bits).all(|(value, &bits)| value.to_bits() == bits);
+                    let results = machine.run(&[Input::Reals(&values)]).unwrap();
+                    let same =
+                        results.output(0).unwrap().iter().zip(&bits).all(|(value, &bits)| value.to_bits() == bits);
                     assert!(same, "{threads} threads, {cpu:?}, bytes: {bytes}");
                 }
             }

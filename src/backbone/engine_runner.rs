@@ -39,10 +39,19 @@ impl Engine {
         Ok(Engine { plan, state, input, shape, outputs: tvec![] })
     }
 
-    /// Output `index` of the last image.
-    pub(super) fn output(&self, index: usize) -> Result<&[f32], BackboneError> {
-        let output = &self.outputs[index];
-        engine::run(|| output.try_as_plain_ram()?.as_slice::<f32>())
+    /// Output `index` of the last image, where there is one.
+    pub(super) fn output(&self, index: usize) -> Result<Option<&[f32]>, BackboneError> {
+        let output = self.outputs.get(index);
+        output.map(|output| engine::run(|| output.try_as_plain_ram()?.as_slice::<f32>())).transpose()
+    }
+
+    /// The first so many outputs, each as [`Engine::output`] has it.
+    pub(super) fn outputs<const N: usize>(&self) -> Result<[Option<&[f32]>; N], BackboneError> {
+        let mut found = [None; N];
+        for (index, found) in found.iter_mut().enumerate() {
+            *found = self.output(index)?;
+        }
+        Ok(found)
     }
 
     pub(super) fn run(&mut self, pixels: &Pixels) -> Result<(), BackboneError> {

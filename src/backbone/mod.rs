@@ -88,7 +88,7 @@ pub struct Activations<'a> {
     pub feature: &'a [f32],
     /// Pre-softmax class scores, length C, bias included, dequantised; empty where there are none.
     pub logits: &'a [f32],
-    /// Feature map before pooling, D×H×W channel-major, dequantised.
+    /// Feature map before pooling, D×H×W channel-major, dequantised, where there is one and it was asked for.
     pub map: Option<&'a [f32]>,
 }
 
@@ -124,23 +124,37 @@ impl Backbone {
     /// # Errors
     /// For pixels of another type or number, and where they, the feature or the logits are not finite.
     pub fn run(&mut self, input: &Pixels) -> Result<Activations<'_>, BackboneError> {
+        self.activations(input, true)
+    }
+
+    /// As [`Backbone::run`], but leaves the map out, and what only the map needs uncomputed.
+    ///
+    /// # Errors
+    /// As [`Backbone::run`].
+    pub fn run_without_map(&mut self, input: &Pixels) -> Result<Activations<'_>, BackboneError> {
+        self.activations(input, false)
+    }
+
+    fn activations(&mut self, input: &Pixels, with_map: bool) -> Result<Activations<'_>, BackboneError> {
         self.check(input)?;
-        self.runner.run(input)?;
         let taps = &self.shared.facts.taps;
-        let feature = self.runner.output(0)?;
-        let logits = if taps.logits.is_some() { self.runner.output(1)? } else { &[] };
-        let map = match taps.map {
-            Some(_) => Some(self.runner.output(1 + usize::from(taps.logits.is_some()))?),
-            None => None,
-        };
-        for (role, name, values) in
-            [("feature", Some(&taps.feature), feature), ("logits", taps.logits.as_ref(), logits)]
-        {
-            if let Some(name) = name.filter(|_| values.iter().any(|v| !v.is_finite())) {
+        let vectors = [("feature", Some(&taps.feature)), ("logits", taps.logits.as_ref())];
+        let mut outputs = self.runner.run(input, vectors.iter().flat_map(|(_, name)| name).count())?;
+        for (index, (role, name)) in vectors.into_iter().enumerate() {
+            let Some(name) = name else { continue };
+            let values = outputs.get(index)?.unwrap_or_default();
+            if values.iter().any(|v| !v.is_finite()) {
                 return Err(BackboneError::NotFinite { role, name: name.clone() });
             }
         }
-        Ok(Activations { feature, logits, map })
+        let with_map = with_map && taps.map.is_some();
+        if with_map {
+            outputs.finish();
+        }
+        let [feature, second, third] = outputs.all()?;
+        let (logits, map) = if taps.logits.is_some() { (second, third) } else { (None, second) };
+        let (feature, logits) = (feature.unwrap_or_default(), logits.unwrap_or_default());
+        Ok(Activations { feature, logits, map: map.filter(|_| with_map) })
     }
 
     /// Refuses pixels of another type or number than the input's, and such as are no numbers.
@@ -182,7 +196,7 @@ impl Backbone {
             PixelType::F32 => Pixels::F32(vec![0.5; count]),
             PixelType::U8 => Pixels::U8(vec![128; count]),
         };
-        self.runner.run(&grey)?;
+        self.runner.run(&grey, usize::MAX)?;
         self.runner.profile(&grey, runs)
     }
 

@@ -85,12 +85,12 @@ impl EvalOp for ProgramOp {
             .iter()
             .map(|input| Ok(Input::Reals(input.try_as_plain_ram()?.as_slice::<f32>()?)))
             .collect::<TractResult<TVec<Input<'_>>>>()?;
-        machine.run(&given).map_err(|e| TractError::msg(e.to_string()))?;
+        let results = machine.run(&given).map_err(|e| TractError::msg(e.to_string()))?;
         let outputs = self
             .dims
             .iter()
             .enumerate()
-            .map(|(at, dims)| Ok(Tensor::from_shape(dims, machine.output(at))?.into_tvalue()))
+            .map(|(at, dims)| Ok(Tensor::from_shape(dims, results.output(at).unwrap_or_default())?.into_tvalue()))
             .collect();
         idle().push(machine);
         outputs

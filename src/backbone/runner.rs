@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
-use shelfwatch_network::{Input, Machine, Prepared, StepFacts};
+use shelfwatch_network::{Input, Machine, Prepared, Results, StepFacts};
 #[cfg(feature = "onnx")]
 use tract_onnx::prelude::TypedRunnableModel;
 
@@ -84,8 +84,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Runs one image of the right type and number of pixels.
-    pub(super) fn run(&mut self, pixels: &Pixels) -> Result<(), BackboneError> {
+    /// Runs one image of the right type and number of pixels for its first `count` outputs; the engine makes all.
+    pub(super) fn run(&mut self, pixels: &Pixels, count: usize) -> Result<Outputs<'_>, BackboneError> {
         match self {
             Runner::Program { machine, reals, .. } => {
                 let input = match pixels {
@@ -95,10 +95,14 @@ impl Runner {
                         reals
                     }
                 };
-                machine.run(&[Input::Reals(input)]).map_err(|e| BackboneError::Program(e.to_string()))
+                let results = machine.run_first(count, &[Input::Reals(input)]);
+                results.map(Outputs::Program).map_err(|e| BackboneError::Program(e.to_string()))
             }
             #[cfg(feature = "onnx")]
-            Runner::Engine(engine) => engine.run(pixels),
+            Runner::Engine(engine) => {
+                engine.run(pixels)?;
+                Ok(Outputs::Engine(engine))
+            }
         }
     }
 
@@ -109,7 +113,7 @@ impl Runner {
             let nodes = match self {
                 Runner::Program { machine, .. } => {
                     machine.measure();
-                    self.run(pixels)?;
+                    self.run(pixels, usize::MAX)?;
                     self.program_steps()
                 }
                 #[cfg(feature = "onnx")]
@@ -133,14 +137,42 @@ impl Runner {
             Runner::Engine(_) => vec![],
         }
     }
+}
 
-    /// Output `index` of the last image.
-    #[cfg_attr(not(feature = "onnx"), expect(clippy::unnecessary_wraps, reason = "the inference engine can fail"))]
-    pub(super) fn output(&self, index: usize) -> Result<&[f32], BackboneError> {
+/// What one image gave.
+pub(super) enum Outputs<'r> {
+    Program(Results<'r>),
+    #[cfg(feature = "onnx")]
+    Engine(&'r Engine),
+}
+
+impl<'r> Outputs<'r> {
+    /// Computes the outputs that are left.
+    pub(super) fn finish(&mut self) {
         match self {
-            Runner::Program { machine, .. } => Ok(machine.output(index)),
+            Outputs::Program(results) => results.finish(),
             #[cfg(feature = "onnx")]
-            Runner::Engine(engine) => engine.output(index),
+            Outputs::Engine(_) => {}
+        }
+    }
+
+    /// Output `index`; `None` where it is not computed, or there is none.
+    #[cfg_attr(not(feature = "onnx"), expect(clippy::unnecessary_wraps, reason = "the inference engine can fail"))]
+    pub(super) fn get(&self, index: usize) -> Result<Option<&[f32]>, BackboneError> {
+        match self {
+            Outputs::Program(results) => Ok(results.output(index)),
+            #[cfg(feature = "onnx")]
+            Outputs::Engine(engine) => engine.output(index),
+        }
+    }
+
+    /// The first so many outputs, each as [`Outputs::get`] has it.
+    #[cfg_attr(not(feature = "onnx"), expect(clippy::unnecessary_wraps, reason = "the inference engine can fail"))]
+    pub(super) fn all<const N: usize>(self) -> Result<[Option<&'r [f32]>; N], BackboneError> {
+        match self {
+            Outputs::Program(results) => Ok(results.outputs()),
+            #[cfg(feature = "onnx")]
+            Outputs::Engine(engine) => engine.outputs(),
         }
     }
 }

@@ -49,15 +49,14 @@ impl Calibrating {
             heat_peaks: Vec::new(),
             votes: BTreeMap::new(),
         };
-        let with_map = backbone.map_shape().is_some();
         let more = |activations: &crate::backbone::Activations<'_>| {
-            let peak = activations.map.filter(|_| with_map).and_then(|map| {
+            let peak = activations.map.and_then(|map| {
                 let heat = parameters.neco.heat_map(map).ok()?;
                 Some(heat.iter().fold(0.0_f64, |peak, value| peak.max(value.abs())) as f32)
             });
             Ok((peak, parameters.scores(activations.feature, activations.logits)))
         };
-        passes.run("calibrate", images, more, |i, taken| {
+        passes.run("calibrate", images, true, more, |i, taken| {
             let (peak, scores) = taken.more;
             let scores = scores?;
             found.norms.add(&scores);

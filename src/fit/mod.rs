@@ -128,6 +128,7 @@ fn gather(
     passes.run(
         "fit",
         images,
+        false,
         |_| Ok(()),
         |i, taken| {
             let label = images[i].class.filter(|_| labelled);

@@ -35,11 +35,12 @@ pub(super) struct Taken<T> {
 }
 
 impl Passes<'_> {
-    /// Runs every image and hands on what it gave; `more` runs on the threads.
+    /// Runs every image, for its map where that is asked for, and hands on what it gave; `more` runs on the threads.
     pub(super) fn run<T: Send>(
         &mut self,
         stage: &str,
         images: &[ImageEntry],
+        with_map: bool,
         more: impl Fn(&Activations<'_>) -> Result<T, DetectorError> + Sync,
         mut take: impl FnMut(usize, Taken<T>) -> Result<(), FitError>,
     ) -> Result<(), FitError> {
@@ -48,7 +49,7 @@ impl Passes<'_> {
         watch.progress(stage, 0, total);
         let work = |frontend: &mut Frontend, image: &ImageEntry| -> Result<Taken<T>, String> {
             let (key, frame) = load(image, frontend.recipe())?;
-            let activations = frontend.run(&frame).map_err(|error| error.to_string())?;
+            let activations = frontend.run(&frame, with_map).map_err(|error| error.to_string())?;
             let more = more(&activations).map_err(|error| error.to_string())?;
             let values = activations.feature.iter().chain(activations.logits);
             if !values.clone().all(|value| value.is_finite()) {

@@ -25,6 +25,7 @@ pub(super) fn real(
     passes.run(
         "strangers",
         &folder.images,
+        false,
         |_| Ok(()),
         |i, taken| {
             groups[folder.images[i].class.unwrap_or(0)].1.push(parameters.scores(&taken.feature, &taken.logits)?);
@@ -52,7 +53,7 @@ pub(super) fn made(
         let (_, frame) = load(chosen[*image], frontend.recipe()).ok()?;
         let (_, other) = load(chosen[(image + 1) % chosen.len()], frontend.recipe()).ok()?;
         let strange = apply(Fault::ALL[*fault], &frame, &other, (image * Fault::ALL.len() + fault) as u64);
-        let activations = frontend.run(&strange).ok()?;
+        let activations = frontend.run(&strange, false).ok()?;
         parameters.scores(activations.feature, activations.logits).ok()
     };
     in_order(&mut passes.workers, &work, score, |i, scores| {

@@ -246,7 +246,7 @@ impl Bench<'_> {
         }
         let mut sums = drift::Sums::default();
         let look = |(float, other): &mut (Frontend, Frontend), frame: &_| {
-            Ok(drift::Pair::new(float.run(frame)?, other.run(frame)?))
+            Ok(drift::Pair::new(float.run(frame, false)?, other.run(frame, false)?))
         };
         self.passes.run(stage, &mut workers, images, look, |pair| sums.add(&pair))?;
         sums.drift().ok_or(QuantiseError::NoImages)

@@ -13,6 +13,7 @@ use super::{
     Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_finish,
     avx2_sliding, avx2_winograd, plain,
 };
+use crate::curve::Curve;
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: SHAPE,
@@ -31,6 +32,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     multiply,
     add_real,
     clamp,
+    curve,
     column_sums,
     greatest,
     winograd: Some(&avx2_winograd::TRANSFORMS),
@@ -60,6 +62,7 @@ recompiled! {
     multiply(left: &[i8], right: &[i8], zeros: [i8; 2], finish: &Finish<'_>, out: &mut [i8]);
     add_real(left: &[f32], right: &[f32], bounds: [f32; 2], out: &mut [f32]);
     clamp(values: &[f32], finish: &Finish<'_>, out: &mut [f32]);
+    curve(curve: Curve, values: &mut [f32]);
     column_sums(bytes: &[i8], sums: &mut [i32]);
     greatest(bytes: &[i8], out: &mut [i8]);
 }

@@ -29,6 +29,7 @@ use std::arch::is_aarch64_feature_detected;
 
 use serde::{Deserialize, Serialize};
 
+use crate::curve::Curve;
 use crate::error::NetworkError;
 
 /// A kind of processor, by the instructions that its kernels use.
@@ -277,6 +278,8 @@ pub(crate) struct Kernels {
     pub(crate) multiply: Pairwise,
     pub(crate) add_real: PairwiseReal,
     pub(crate) clamp: unsafe fn(&[f32], &Finish<'_>, &mut [f32]),
+    /// A function of each real, in place.
+    pub(crate) curve: unsafe fn(Curve, &mut [f32]),
     pub(crate) column_sums: unsafe fn(&[i8], &mut [i32]),
     pub(crate) greatest: unsafe fn(&[i8], &mut [i8]),
     /// Where Winograd's algorithm is known to be faster than the sums themselves.

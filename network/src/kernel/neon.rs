@@ -34,6 +34,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     multiply: plain::multiply,
     add_real: plain::add_real,
     clamp: plain::clamp,
+    curve: plain::curve,
     column_sums: plain::column_sums,
     greatest: plain::greatest,
     winograd: None,

@@ -4,6 +4,7 @@
 #![expect(clippy::inline_always, reason = "compiled again inside of functions with other instructions")]
 
 use super::{Bytes, DepthwiseBytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum};
+use crate::curve::{Curve, clamped};
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: Shape { rows: 1, columns: 8, depth: 2, fill: 2 },
@@ -22,6 +23,7 @@ pub(super) static KERNELS: Kernels = Kernels {
     multiply,
     add_real,
     clamp,
+    curve,
     column_sums,
     greatest,
     winograd: None,
@@ -29,18 +31,6 @@ pub(super) static KERNELS: Kernels = Kernels {
 
 /// 1.5·2²³: the low bits of `x + ROUND` are the integer nearest to x, ties to even, where |x| < 2²².
 const ROUND: f32 = 12_582_912.0;
-
-/// `value` within bounds. NaN stays NaN.
-#[inline(always)]
-fn clamped(value: f32, low: f32, high: f32) -> f32 {
-    if value < low {
-        low
-    } else if value > high {
-        high
-    } else {
-        value
-    }
-}
 
 /// The integer nearest to `value`, ties to even, within whole bounds of a few bits. NaN gives any.
 #[inline(always)]
@@ -197,6 +187,26 @@ pub(super) fn multiply(left: &[i8], right: &[i8], zeros: [i8; 2], finish: &Finis
 pub(super) fn add_real(left: &[f32], right: &[f32], bounds: [f32; 2], out: &mut [f32]) {
     for ((out, &a), &b) in out.iter_mut().zip(left).zip(right) {
         *out = clamped(a + b, bounds[0], bounds[1]);
+    }
+}
+
+/// Each value by what the curve makes of it. The curves stand apart, so that each has a loop of its own.
+#[inline(always)]
+pub(super) fn curve(curve: Curve, values: &mut [f32]) {
+    macro_rules! each {
+        ($curve:expr) => {
+            for value in values {
+                *value = $curve.at(*value);
+            }
+        };
+    }
+    match curve {
+        Curve::Clamp { low, high } => each!(Curve::Clamp { low, high }),
+        Curve::HardSigmoid { alpha, beta } => each!(Curve::HardSigmoid { alpha, beta }),
+        Curve::HardSwish => each!(Curve::HardSwish),
+        Curve::Sigmoid => each!(Curve::Sigmoid),
+        Curve::Silu => each!(Curve::Silu),
+        Curve::LeakyRelu { alpha } => each!(Curve::LeakyRelu { alpha }),
     }
 }
 

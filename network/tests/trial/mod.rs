@@ -40,10 +40,8 @@ pub(crate) fn run(program: &Program, cpu: Cpu, inputs: &[&[f32]]) -> Vec<f32> {
     let mut machine = Machine::new(Arc::new(prepared));
     let inputs: Vec<Input<'_>> = inputs.iter().map(|i| Input::Reals(i)).collect();
     // Twice, so that what the first image left behind would be seen.
-    machine.run(&inputs).unwrap();
-    let first = machine.output(0).to_vec();
-    machine.run(&inputs).unwrap();
-    assert_eq!(machine.output(0), first);
+    let first = machine.run(&inputs).unwrap().output(0).unwrap().to_vec();
+    assert_eq!(machine.run(&inputs).unwrap().output(0).unwrap(), first);
     first
 }
 
