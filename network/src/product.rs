@@ -34,13 +34,13 @@ pub(crate) struct Multiplication {
 /// Packed weights, group by group.
 enum Columns {
     Wide(Integers<i16>, Tile<i16, i16, i32>, Option<Strip<i16>>),
-    Narrow(Integers<i8>, Tile<i8, i8, i32>),
+    Narrow(Integers<i8>, Tile<i8, i8, i32>, Option<Strip<i8>>),
     Reals { packed: Vec<f32>, bias: Vec<f32> },
 }
 
 struct Integers<E> {
     packed: Vec<E>,
-    /// By packed column; what the zero point of the input adds is taken off.
+    /// By packed column; what the zero point of the input adds, and what the kernel raises it by, is taken off.
     bias: Vec<i32>,
     /// By packed column.
     factors: Vec<f32>,
@@ -76,10 +76,12 @@ impl Multiplication {
         let (shape, columns) = match &product.weights {
             Weights::Bytes { values, bias, factors } => {
                 let Element::Byte { zero } = input.element else { unreachable!("checked with the program") };
+                // At most 255 times the weights: within what the program's check leaves room for.
+                let excess = i32::from(zero) + kernels.bytes.raise();
                 let bias: Vec<i32> = values
                     .chunks_exact(length)
                     .zip(bias)
-                    .map(|(w, b)| b - i32::from(zero) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
+                    .map(|(w, b)| b - excess * w.iter().map(|&w| i32::from(w)).sum::<i32>())
                     .collect();
                 let factors = if factors.len() == 1 { vec![factors[0]; bias.len()] } else { factors.clone() };
                 let shape = kernels.shape;
@@ -91,7 +93,11 @@ impl Multiplication {
                     }
                     Bytes::Narrow(kernel) => {
                         let packed = pack(values, length, width, shape, |w| w);
-                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, kernel.of(values))
+                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, kernel.of(values), None)
+                    }
+                    Bytes::Raised(tile, strip) => {
+                        let packed = pack(values, length, width, shape, |w| w);
+                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, tile, Some(strip))
                     }
                 };
                 (shape, columns)
@@ -181,8 +187,8 @@ impl Multiplication {
                     }
                     self.integers(integers, (*tile, *strip), wide, group, block, sums, real_sums, &mut target);
                 }
-                Columns::Narrow(integers, tile) => {
-                    self.integers(integers, (*tile, None), left, group, block, sums, real_sums, &mut target);
+                Columns::Narrow(integers, tile, strip) => {
+                    self.integers(integers, (*tile, *strip), left, group, block, sums, real_sums, &mut target);
                 }
                 Columns::Reals { .. } => unreachable!("checked with the program"),
             }
@@ -359,7 +365,7 @@ impl Multiplication {
     fn padding(&self) -> i8 {
         match &self.columns {
             Columns::Wide(integers, ..) => integers.padding,
-            Columns::Narrow(integers, _) => integers.padding,
+            Columns::Narrow(integers, ..) => integers.padding,
             Columns::Reals { .. } => 0,
         }
     }

@@ -63,7 +63,7 @@ recompiled! {
 }
 
 /// Two vectors of sums for each of R rows.
-type Totals<V, const R: usize> = [[V; 2]; R];
+pub(super) type Totals<V, const R: usize> = [[V; 2]; R];
 
 /// Adds R rows times 16 columns onto `totals`.
 ///
@@ -140,6 +140,7 @@ macro_rules! panels {
         }
     }};
 }
+pub(super) use panels;
 
 #[target_feature(enable = "avx2,fma")]
 fn tile(operands: &Operands<'_, i16, i16, i32>, sums: &mut [i32]) {
@@ -203,9 +204,8 @@ unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, 
 fn strip(operands: &Operands<'_, i16, i16, i32>, finish: &Finish<'_>, out: &mut [i8]) {
     let bias = operands.start.unwrap_or_default();
     operands.check_reading(SHAPE);
-    let Finish { columns, factors, stride, .. } = *finish;
-    assert!(bias.len() >= COLUMNS && factors.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
-    assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
+    finish.check(COLUMNS, operands.rows, out);
+    assert!(bias.len() >= COLUMNS, "too few columns");
     // SAFETY: asserted above.
     unsafe { panels!(operands.rows, strip_panel(operands, bias.as_ptr(), finish, out.as_mut_ptr())) }
 }
@@ -227,8 +227,21 @@ unsafe fn strip_panel<const R: usize>(
         let bias = [_mm256_loadu_si256(bias.cast()), _mm256_loadu_si256(bias.add(8).cast())];
         let left = left.as_ptr().add(first * stride);
         let totals = multiply_add([bias; R], left, stride, right.as_ptr(), length / 2);
+        finish_rows(totals, finish, out.add(first * finish.stride));
+    }
+}
+
+/// Bytes from the sums of R rows.
+///
+/// # Safety
+/// The factors hold 16 values, `out` holds `columns` values for each row, and those are at most 16.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn finish_rows<const R: usize>(totals: Totals<__m256i, R>, finish: &Finish<'_>, out: *mut i8) {
+    // SAFETY: as the caller promises.
+    unsafe {
         for (r, total) in totals.into_iter().enumerate() {
-            let out = out.add((first + r) * finish.stride);
+            let out = out.add(r * finish.stride);
             if finish.columns == COLUMNS {
                 requantise_16(total, finish.factors.as_ptr(), finish, out);
             } else {
