@@ -178,8 +178,22 @@ check_bare_metal() {
     skip "the core for $core_target; \`rustup target add $core_target\` did not work here"
 }
 
-# The kernels of the network crate on emulated ARM processors.
+# The kernels of the network crate on emulated processors.
 check_kernels() {
+    check_arm_kernels
+    check_vnni_kernels
+}
+
+check_vnni_kernels() {
+    if ! { has mmdebstrap && has cpio && has strip; }; then debian_install mmdebstrap cpio binutils || true; fi
+    if ! cross/vnni.sh fetch; then
+        skip "the kernels for AVX-VNNI; see what cross/vnni.sh lacks"
+        return
+    fi
+    run cross/vnni.sh
+}
+
+check_arm_kernels() {
     if ! { has aarch64-linux-gnu-gcc && has qemu-aarch64-static; }; then
         debian_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static || true
     fi
