@@ -1,7 +1,7 @@
 //! The weights of a product, packed for one kind of processor.
 
 use crate::kernel::{Bytes, Kernels, Shape, Strip, Tile};
-use crate::packing::{one_each, pack, padded, without_zero};
+use crate::packing::{one_each, pack, padded, without_excess};
 use crate::program::{Element, Product, Tensor, Weights};
 
 /// Packed weights, group by group, with the kernel that reads them.
@@ -9,7 +9,7 @@ pub(crate) enum Columns {
     Wide(Integers<i16>, Tile<i16, i16, i32>, Option<Strip<i16, i16>>),
     /// For one row: each weight is read once, and half the bytes are half the time.
     Single(Integers<i8>, Tile<i16, i8, i32>),
-    Narrow(Integers<i8>, Tile<i8, i8, i32>),
+    Narrow(Integers<i8>, Tile<i8, i8, i32>, Option<Strip<i8, i8>>),
     Reals {
         packed: Vec<f32>,
         bias: Vec<f32>,
@@ -19,7 +19,7 @@ pub(crate) enum Columns {
 /// Weights of a product of bytes.
 pub(crate) struct Integers<R> {
     pub(crate) packed: Vec<R>,
-    /// By packed column; what the zero point of the input adds is taken off.
+    /// By packed column; what the zero point of the input adds, and what the kernel raises it by, is taken off.
     pub(crate) bias: Vec<i32>,
     /// By packed column.
     pub(crate) factors: Vec<f32>,
@@ -45,7 +45,9 @@ impl Columns {
         };
         let Element::Byte { zero: padding } = input.element else { unreachable!("checked with the program") };
         let shape = kernels.shape;
-        let bias = padded(&without_zero(bias, values, length, padding), width, shape.columns);
+        // At most 255 times the weights: within what the program's check leaves room for.
+        let excess = i32::from(padding) + kernels.bytes.raise();
+        let bias = padded(&without_excess(bias, values, length, excess), width, shape.columns);
         let factors = padded(&one_each(factors, product.groups as usize * width), width, shape.columns);
         let bytes = || pack(values, length, width, shape, |w| w);
         let columns = match (kernels.bytes, kernels.single) {
@@ -57,7 +59,10 @@ impl Columns {
                 Columns::Wide(Integers { packed, bias, factors, padding }, tile, strip)
             }
             (Bytes::Narrow(kernel), _) => {
-                Columns::Narrow(Integers { packed: bytes(), bias, factors, padding }, kernel.of(values))
+                Columns::Narrow(Integers { packed: bytes(), bias, factors, padding }, kernel.of(values), None)
+            }
+            (Bytes::Raised(tile, strip), _) => {
+                Columns::Narrow(Integers { packed: bytes(), bias, factors, padding }, tile, Some(strip))
             }
         };
         (shape, columns)
@@ -67,7 +72,7 @@ impl Columns {
     pub(crate) fn padding(&self) -> i8 {
         match self {
             Columns::Wide(integers, ..) => integers.padding,
-            Columns::Single(integers, _) | Columns::Narrow(integers, _) => integers.padding,
+            Columns::Single(integers, ..) | Columns::Narrow(integers, ..) => integers.padding,
             Columns::Reals { .. } => 0,
         }
     }

@@ -139,8 +139,8 @@ impl Multiplication {
                     let left = self.widened(left, wide);
                     self.integers(integers, (*tile, None), left, group, block, sums, real_sums, &mut target);
                 }
-                Columns::Narrow(integers, tile) => {
-                    self.integers(integers, (*tile, None), left, group, block, sums, real_sums, &mut target);
+                Columns::Narrow(integers, tile, strip) => {
+                    self.integers(integers, (*tile, *strip), left, group, block, sums, real_sums, &mut target);
                 }
                 Columns::Reals { .. } => unreachable!("checked with the program"),
             }

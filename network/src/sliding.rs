@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::kernel::{Finish, Kernels, Slide, SlidingStrip};
-use crate::packing::{one_each, pack, padded, without_zero};
+use crate::packing::{one_each, pack, padded, without_excess};
 use crate::product::{PIECE, Scratch, grow};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 use crate::window::Window;
@@ -84,7 +84,7 @@ impl Sliding {
             length,
             bounds: product.bounds,
             packed: pack(&by_line, rows * length, width, shape, i16::from),
-            bias: padded(&without_zero(bias, values, rows * run, padding), width, shape.columns),
+            bias: padded(&without_excess(bias, values, rows * run, padding.into()), width, shape.columns),
             factors: padded(&one_each(factors, width), width, shape.columns),
             padding,
             zero,

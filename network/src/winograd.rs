@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::gather::Gather;
 use crate::kernel::winograd::{CHANNELS, Transforms};
 use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Tile};
-use crate::packing::{one_each, pack, padded, without_zero};
+use crate::packing::{one_each, pack, padded, without_excess};
 use crate::product::{Scratch, Target, grow};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 use crate::window::Window;
@@ -68,7 +68,7 @@ impl Winograd {
                 }
                 Packed::Bytes {
                     packed: packed(values, channels, width, kernels.shape, |w| (4.0 * w) as i16),
-                    bias: padded(&without_zero(bias, values, length, zero), width, columns),
+                    bias: padded(&without_excess(bias, values, length, zero.into()), width, columns),
                     factors: padded(&one_each(factors, width), width, columns),
                     padding: zero,
                     tile,

@@ -233,6 +233,7 @@ macro_rules! panels {
         }
     }};
 }
+pub(super) use panels;
 
 #[target_feature(enable = "avx2,fma")]
 fn tile(operands: &Operands<'_, i16, i16, i32>, sums: &mut [i32]) {
@@ -318,9 +319,8 @@ unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, 
 fn strip(operands: &Operands<'_, i16, i16, i32>, finish: &Finish<'_>, out: &mut [i8]) {
     let bias = operands.start.unwrap_or_default();
     operands.check_reading(SHAPE);
-    let Finish { columns, factors, stride, .. } = *finish;
-    assert!(bias.len() >= COLUMNS && factors.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
-    assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
+    finish.check(COLUMNS, operands.rows, out);
+    assert!(bias.len() >= COLUMNS, "too few columns");
     // SAFETY: asserted above.
     unsafe { panels!(operands.rows, strip_panel(operands, bias.as_ptr(), finish, out.as_mut_ptr())) }
 }

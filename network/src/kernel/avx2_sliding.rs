@@ -3,35 +3,21 @@
 
 use std::arch::x86_64::_mm256_loadu_si256;
 
-use super::avx2::{COLUMNS, ROWS, multiply_add};
+use super::avx2::{COLUMNS, ROWS, multiply_add, panels};
 use super::{Finish, Slide, avx2_finish};
 
 #[target_feature(enable = "avx2,fma")]
 pub(super) fn strip(slide: &Slide<'_>, finish: &Finish<'_>, out: &mut [i8]) {
     let Slide { lines, tops, step, right, length, bias } = *slide;
-    let Finish { rows, columns, factors, stride, .. } = *finish;
+    let rows = finish.rows;
     let furthest = tops.iter().copied().max().unwrap_or(0);
     assert!(rows > 0 && length.is_multiple_of(2), "{rows} rows of {length}");
     assert!(lines.len() >= furthest + (rows - 1) * step + length, "lines end too soon");
     assert!(right.len() >= tops.len() * length * COLUMNS, "packed columns end too soon");
-    assert!(bias.len() >= COLUMNS && factors.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
-    assert!(out.len() >= (rows - 1) * stride + columns, "too few results");
+    finish.check(COLUMNS, rows, out);
+    assert!(bias.len() >= COLUMNS, "too few columns");
     // SAFETY: asserted above.
-    unsafe {
-        let out = out.as_mut_ptr();
-        let mut first = 0;
-        while first < rows {
-            match rows - first {
-                1 => panel::<1>(first, slide, finish, out),
-                2 => panel::<2>(first, slide, finish, out),
-                3 => panel::<3>(first, slide, finish, out),
-                4 => panel::<4>(first, slide, finish, out),
-                5 => panel::<5>(first, slide, finish, out),
-                _ => panel::<ROWS>(first, slide, finish, out),
-            }
-            first += ROWS;
-        }
-    }
+    unsafe { panels!(rows, panel(slide, finish, out.as_mut_ptr())) }
 }
 
 /// Finishes R outputs from `first` on.

@@ -22,6 +22,8 @@ mod i8mm;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 pub(crate) mod winograd;
 
 #[cfg(target_arch = "aarch64")]
@@ -39,6 +41,8 @@ pub enum Cpu {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// x86-64 with AVX-VNNI besides, such as Alder Lake and later.
+    AvxVnni,
     /// Any 64-bit ARM, such as Cortex-A53 and A72.
     Neon,
     /// 64-bit ARM with dot products, such as Cortex-A55 and A76.
@@ -49,13 +53,14 @@ pub enum Cpu {
 
 impl Cpu {
     /// All kinds, the plainest first.
-    pub const ALL: [Cpu; 5] = [Cpu::Portable, Cpu::Avx2, Cpu::Neon, Cpu::Dot, Cpu::I8mm];
+    pub const ALL: [Cpu; 6] = [Cpu::Portable, Cpu::Avx2, Cpu::AvxVnni, Cpu::Neon, Cpu::Dot, Cpu::I8mm];
 
     /// A short name.
     pub fn name(self) -> &'static str {
         match self {
             Cpu::Portable => "portable",
             Cpu::Avx2 => "avx2",
+            Cpu::AvxVnni => "avx-vnni",
             Cpu::Neon => "neon",
             Cpu::Dot => "dot",
             Cpu::I8mm => "i8mm",
@@ -68,6 +73,8 @@ impl Cpu {
             Cpu::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Cpu::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Cpu::AvxVnni => Cpu::Avx2.is_here() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "aarch64")]
             Cpu::Neon => true,
             #[cfg(target_arch = "aarch64")]
@@ -181,6 +188,16 @@ pub(crate) struct Finish<'a> {
     pub(crate) stride: usize,
 }
 
+impl Finish<'_> {
+    /// Asserts that a strip of so many rows finds factors for the kernel's `width` columns and room for its results.
+    #[cfg(target_arch = "x86_64")]
+    fn check(&self, width: usize, rows: usize, out: &[i8]) {
+        let Finish { columns, factors, stride, .. } = *self;
+        assert!(factors.len() >= width && columns <= width, "too few columns");
+        assert!(out.len() >= (rows - 1) * stride + columns, "too few results");
+    }
+}
+
 /// One row of outputs of a depthwise convolution.
 pub(crate) struct DepthwiseRow<'a, X, W, B> {
     pub(crate) input: &'a [X],
@@ -219,6 +236,19 @@ pub(crate) enum Bytes {
     Wide(Tile<i16, i16, i32>, Option<Strip<i16, i16>>),
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "used by kernels of other processors"))]
     Narrow(Narrow<Tile<i8, i8, i32>>),
+    /// Of bytes, the left ones 128 larger and without sign: sums begin with what that adds to their column taken off.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "used by kernels of other processors"))]
+    Raised(Tile<i8, i8, i32>, Strip<i8, i8>),
+}
+
+impl Bytes {
+    /// What the kernel adds to each value of the rows.
+    pub(crate) fn raise(self) -> i32 {
+        match self {
+            Bytes::Wide(..) | Bytes::Narrow(_) => 0,
+            Bytes::Raised(..) => 128,
+        }
+    }
 }
 
 /// A kernel that adds two products in 16 bits, which hold them unless both weights are −128, and one for any weights.
@@ -305,6 +335,8 @@ impl Kernels {
         Ok(match cpu {
             #[cfg(target_arch = "x86_64")]
             Cpu::Avx2 => &avx2::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Cpu::AvxVnni => &vnni::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Cpu::Neon => &neon::KERNELS,
             #[cfg(target_arch = "aarch64")]
