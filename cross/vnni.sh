@@ -15,12 +15,7 @@ fail() {
     echo "error: $*" >&2
     exit 1
 }
-missing=0
-lacks() {
-    echo "missing: $1; $2" >&2
-    missing=1
-}
-has() { command -v "$1" >/dev/null 2>&1; }
+. cross/needs.sh
 
 case "$*" in
     '' | fetch) ;;
