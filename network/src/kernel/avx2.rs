@@ -10,8 +10,8 @@ use std::arch::x86_64::{
 };
 
 use super::{
-    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_winograd,
-    plain,
+    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_paired,
+    avx2_winograd, plain,
 };
 
 pub(super) static KERNELS: Kernels = Kernels {
@@ -22,7 +22,11 @@ pub(super) static KERNELS: Kernels = Kernels {
     real_strip: Some(strip_real),
     requantise,
     widen,
-    depthwise: DepthwiseBytes::Wide { pack: avx2_depthwise::pack, convolve: avx2_depthwise::bytes },
+    depthwise: DepthwiseBytes::Paired {
+        loops: &avx2_paired::LOOPS,
+        pack: avx2_depthwise::pack,
+        convolve: avx2_depthwise::bytes,
+    },
     depthwise_real: avx2_depthwise_real::reals,
     quantise,
     add,
