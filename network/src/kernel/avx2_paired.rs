@@ -99,8 +99,8 @@ fn row<const SIDE: usize, const STEP: usize>(row: &Row<'_>, memory: &mut [Pair],
     }
 }
 
-/// Writes the pairs of the line of the image that begins at `from`, pixel by pixel for all blocks: what lies together in the
-/// image is read together.
+/// Writes the pairs of the line of the image that begins at `from`, pixel by pixel for all blocks: what lies together in
+/// the image is read together.
 ///
 /// # Safety
 /// The line lies inside the image, and `memory` holds `length` pairs for each block, `row.size` apart.
@@ -112,7 +112,7 @@ unsafe fn interleave(row: &Row<'_>, from: usize, memory: *mut Pair, length: usiz
     let (start, end) = (blocks[0].start, blocks[blocks.len() - 1].start);
     let first = before.div_ceil(2).min(length);
     let last = usize::midpoint(before, width).min(length);
-    // SAFETY: each pixel of the line has 16 channels from the start of each block on, and the pairs are the caller's promise.
+    // SAFETY: each pixel of the line has 16 channels from a block's start on; the pairs are the caller's promise.
     unsafe {
         let line = image.as_ptr().add(from);
         let load = |place: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(place.cast()));
@@ -143,8 +143,8 @@ unsafe fn interleave(row: &Row<'_>, from: usize, memory: *mut Pair, length: usiz
     }
 }
 
-/// `place`, in a way that keeps the compiler from loading once what two outputs need: as an operand in memory a value takes
-/// part in a product just as fast, and a load by itself takes room where instructions wait.
+/// `place`, in a way that keeps the compiler from loading once what two outputs need: as an operand in memory a value
+/// takes part in a product just as fast, and a load by itself takes room where instructions wait.
 #[expect(clippy::pointers_in_nomem_asm_block, reason = "nothing is read there")]
 #[inline]
 fn apart(mut place: *const __m256i) -> *const __m256i {
@@ -222,7 +222,7 @@ unsafe fn outputs<const SIDE: usize, const STEP: usize, const P: usize>(
     }
 }
 
-/// Rounded results with their zero point, and the channels in order again. What is beyond 16 bits is beyond the bounds, too.
+/// Rounded results with their zero point, the channels in order again. What is beyond 16 bits is beyond the bounds, too.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 fn words(row: &Row<'_>, block: &Block, sums: [__m256i; 2]) -> __m256i {

@@ -1,5 +1,5 @@
-//! What a kind of processor offers for depthwise convolutions of bytes whose input is widened and interleaved once, line by
-//! line, and then multiplied as it is for every window that sees it.
+//! What a kind of processor offers for depthwise convolutions of bytes whose input is widened and interleaved once,
+//! line by line, and then multiplied as it is for every window that sees it.
 
 /// Channels that lie in one block.
 pub(crate) const CHANNELS: usize = 16;
@@ -50,8 +50,8 @@ pub(crate) type Convolve = unsafe fn(&Row<'_>, &mut [Pair], &mut [i8]);
 
 /// The loops of one kind of processor.
 pub(crate) struct Loops {
-    /// The loop for a square window of this side at this step between outputs, where there is one. No product of a sum and its
-    /// factor may lie beyond 32 bits.
+    /// The loop for a square window of this side at this step between outputs, where there is one. No product of a sum
+    /// and its factor may lie beyond 32 bits.
     pub(crate) convolve: fn(usize, usize) -> Option<Convolve>,
     /// Pairs of a line that so many outputs see.
     pub(crate) pairs: fn(usize, usize, usize) -> usize,
