@@ -98,6 +98,7 @@ const NETWORK: House = House {
         ("lines", 2),
         ("packing", 3),
         ("kernel", 2),
+        ("paired", 3),
         ("pool", 3),
         ("lanes", 5),
         ("product", 4),

@@ -1,4 +1,4 @@
-//! What the layers of MobileNetV2 and ResNet18 cost, as bytes and as reals, with every kind of kernel that this machine
+//! What the layers of MobileNets and ResNet18 cost, as bytes and as reals, with every kind of kernel that this machine
 //! has: `cargo bench -p shelfwatch-network --bench layers -- 'bytes/avx2'`.
 #![expect(clippy::unwrap_used, reason = "a benchmark ends by panicking")]
 
@@ -10,19 +10,25 @@ use shelfwatch_network::{
 };
 
 /// Side of the input, input and output channels, side of the window, stride, groups.
-const LAYERS: [[u32; 6]; 16] = [
+const LAYERS: [[u32; 6]; 22] = [
     [224, 3, 32, 3, 2, 1],
     [112, 32, 32, 3, 1, 32],
     [112, 16, 96, 1, 1, 1],
+    [112, 64, 64, 3, 2, 64],
+    [56, 128, 128, 3, 1, 128],
     [56, 144, 144, 3, 2, 144],
     [28, 192, 32, 1, 1, 1],
     [14, 384, 384, 3, 1, 384],
+    [14, 512, 512, 3, 1, 512],
+    [8, 384, 384, 3, 1, 384],
+    [4, 960, 960, 3, 1, 960],
     [14, 96, 576, 1, 1, 1],
     [7, 320, 1280, 1, 1, 1],
     [224, 3, 64, 7, 2, 1],
     [56, 64, 64, 3, 1, 1],
     [7, 512, 512, 3, 1, 1],
     [28, 240, 240, 5, 1, 240],
+    [56, 72, 72, 5, 2, 72],
     [32, 16, 16, 3, 1, 1],
     [112, 32, 64, 1, 1, 1],
     [32, 24, 144, 1, 1, 1],

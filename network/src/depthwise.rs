@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use crate::gather::Gather;
+use crate::kernel::paired::Pair;
 use crate::kernel::{Convolve, DepthwiseBytes, DepthwiseRow, Kernels};
 use crate::lines::Lines;
+use crate::paired::Paired;
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
 /// A depthwise convolution with its weights packed for one kind of processor.
@@ -25,6 +27,7 @@ pub(crate) struct Depthwise {
 
 enum Packed {
     Bytes { taps: Taps, bias: Vec<i32>, factors: Vec<f32>, padding: i8, zero: i8 },
+    Paired(Paired),
     Reals { weights: Vec<f32>, bias: Vec<f32> },
 }
 
@@ -34,9 +37,10 @@ enum Taps {
     Narrow(Vec<i8>, Convolve<i8, i8, i32>),
 }
 
-/// Memory for one gathered window or some padded lines, and for the places of the taps.
+/// Memory for one gathered window, some padded lines or some interleaved ones, and for the places of the taps.
 #[derive(Default)]
 pub(crate) struct Windows {
+    pairs: Vec<Pair>,
     bytes: Vec<i8>,
     reals: Vec<f32>,
     taps: Vec<usize>,
@@ -57,21 +61,31 @@ impl Depthwise {
         let taps = product.window.taps();
         let weights = match (&product.weights, input.element, output.element) {
             (Weights::Bytes { values, bias, factors }, Element::Byte { zero: padding }, Element::Byte { zero }) => {
-                let by_tap = transposed(values, taps, channels);
-                let bias = values
+                let bias: Vec<i32> = values
                     .chunks_exact(taps)
                     .zip(bias)
                     .map(|(w, b)| b - i32::from(padding) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
                     .collect();
-                let factors = if factors.len() == 1 { vec![factors[0]; channels] } else { factors.clone() };
-                let taps = match kernels.depthwise {
-                    DepthwiseBytes::Wide { pack, convolve } => Taps::Wide(pack(&by_tap, taps, channels), convolve),
-                    DepthwiseBytes::Narrow(kernel) => {
-                        let convolve = kernel.of(&by_tap);
-                        Taps::Narrow(by_tap, convolve)
-                    }
+                let paired = match kernels.depthwise {
+                    DepthwiseBytes::Paired { loops, .. } => Paired::new(loops, product, &bias, input, output),
+                    _ => None,
                 };
-                Packed::Bytes { taps, bias, factors, padding, zero }
+                if let Some(paired) = paired {
+                    Packed::Paired(paired)
+                } else {
+                    let by_tap = transposed(values, taps, channels);
+                    let factors = if factors.len() == 1 { vec![factors[0]; channels] } else { factors.clone() };
+                    let taps = match kernels.depthwise {
+                        DepthwiseBytes::Wide { pack, convolve } | DepthwiseBytes::Paired { pack, convolve, .. } => {
+                            Taps::Wide(pack(&by_tap, taps, channels), convolve)
+                        }
+                        DepthwiseBytes::Narrow(kernel) => {
+                            let convolve = kernel.of(&by_tap);
+                            Taps::Narrow(by_tap, convolve)
+                        }
+                    };
+                    Packed::Bytes { taps, bias, factors, padding, zero }
+                }
             }
             (Weights::Reals { values, bias }, Element::Real, Element::Real) => {
                 Packed::Reals { weights: transposed(values, taps, channels), bias: bias.clone() }
@@ -96,6 +110,10 @@ impl Depthwise {
     }
 
     pub(crate) fn reserve(&self, windows: &mut Windows) {
+        if let Packed::Paired(paired) = &self.weights {
+            windows.pairs.resize(windows.pairs.len().max(paired.size()), Pair([0; 32]));
+            return;
+        }
         let size = self.lines.as_ref().map_or(self.gathered.len() * self.channels, Lines::size);
         windows.bytes.resize(windows.bytes.len().max(size), 0);
         windows.reals.resize(windows.reals.len().max(size), 0.0);
@@ -109,10 +127,15 @@ impl Depthwise {
 
     /// Computes the rows `lines`, which are all that `out` holds.
     pub(crate) fn of_bytes(&self, lines: &Range<usize>, input: &[i8], windows: &mut Windows, out: &mut [i8]) {
-        let Packed::Bytes { taps, .. } = &self.weights else { unreachable!("checked with the program") };
-        match taps {
-            Taps::Wide(weights, convolve) => self.integers(lines, input, weights, *convolve, windows, out),
-            Taps::Narrow(weights, convolve) => self.integers(lines, input, weights, *convolve, windows, out),
+        match &self.weights {
+            Packed::Paired(paired) => paired.of_bytes(lines, input, &mut windows.pairs, out),
+            Packed::Bytes { taps: Taps::Wide(weights, convolve), .. } => {
+                self.integers(lines, input, weights, *convolve, windows, out);
+            }
+            Packed::Bytes { taps: Taps::Narrow(weights, convolve), .. } => {
+                self.integers(lines, input, weights, *convolve, windows, out);
+            }
+            Packed::Reals { .. } => unreachable!("checked with the program"),
         }
     }
 

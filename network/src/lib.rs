@@ -25,6 +25,7 @@ mod lanes;
 mod lines;
 mod machine;
 mod packing;
+mod paired;
 mod plain_step;
 mod pool;
 mod prepared;

@@ -146,6 +146,16 @@ proptest! {
     }
 }
 
+/// Lines so long that the channels are computed some at a time.
+#[test]
+fn depthwise_products_of_long_lines_agree() {
+    for (side, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+        let window = Window { kernel: [side; 2], stride: [stride; 2], before: [1, 2], dilation: [1, 1] };
+        let case = Case { seed: 7, size: [6, 700], channels: [1, 1], groups: 72, window, zeros: [-3, 5] };
+        bytes_are_exact(&case).unwrap();
+    }
+}
+
 /// Full-range values in long rows: products of ±255 and −128 do not saturate anywhere on the way, from either end of a byte.
 #[test]
 fn the_greatest_sums_are_exact() {

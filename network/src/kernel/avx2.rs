@@ -11,7 +11,7 @@ use std::arch::x86_64::{
 
 use super::{
     Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_finish,
-    avx2_sliding, avx2_winograd, plain,
+    avx2_paired, avx2_sliding, avx2_winograd, plain,
 };
 use crate::curve::Curve;
 
@@ -25,7 +25,11 @@ pub(super) static KERNELS: Kernels = Kernels {
     sliding: Some(avx2_sliding::strip),
     requantise: avx2_finish::requantise,
     widen,
-    depthwise: DepthwiseBytes::Wide { pack: avx2_depthwise::pack, convolve: avx2_depthwise::bytes },
+    depthwise: DepthwiseBytes::Paired {
+        loops: &avx2_paired::LOOPS,
+        pack: avx2_depthwise::pack,
+        convolve: avx2_depthwise::bytes,
+    },
     depthwise_real: avx2_depthwise_real::reals,
     quantise,
     add,

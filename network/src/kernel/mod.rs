@@ -12,6 +12,8 @@ mod avx2_depthwise_real;
 #[cfg(target_arch = "x86_64")]
 mod avx2_finish;
 #[cfg(target_arch = "x86_64")]
+mod avx2_paired;
+#[cfg(target_arch = "x86_64")]
 mod avx2_sliding;
 #[cfg(target_arch = "x86_64")]
 mod avx2_winograd;
@@ -21,6 +23,7 @@ mod dot;
 mod i8mm;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub(crate) mod paired;
 mod plain;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
@@ -278,6 +281,13 @@ pub(crate) enum DepthwiseBytes {
     },
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "used by kernels of other processors"))]
     Narrow(Narrow<Convolve<i8, i8, i32>>),
+    /// Loops for the usual windows, and what `Wide` has for all others.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "used by kernels of other processors"))]
+    Paired {
+        loops: &'static paired::Loops,
+        pack: fn(&[i8], usize, usize) -> Vec<i16>,
+        convolve: Convolve<i8, i16, i32>,
+    },
 }
 
 /// Bytes from two tensors of bytes with these zero points, one after the other.
