@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm256_permutevar8x32_epi32, _mm256_set1_epi16, _mm256_set1_ps, _mm256_setr_epi32,
 };
 
-use super::avx2::{COLUMNS, Totals};
+use super::avx2_panel::{COLUMNS, Totals};
 use super::{Finish, plain};
 
 /// What is the same for all rows of a block of columns.

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::_mm256_loadu_si256;
 
-use super::avx2::{COLUMNS, ROWS, multiply_add, panels};
+use super::avx2_panel::{COLUMNS, ROWS, multiply_add, panels};
 use super::{Finish, Slide, avx2_finish};
 
 #[target_feature(enable = "avx2,fma")]

@@ -14,6 +14,8 @@ mod avx2_finish;
 #[cfg(target_arch = "x86_64")]
 mod avx2_paired;
 #[cfg(target_arch = "x86_64")]
+mod avx2_panel;
+#[cfg(target_arch = "x86_64")]
 mod avx2_sliding;
 #[cfg(target_arch = "x86_64")]
 mod avx2_winograd;

@@ -7,8 +7,8 @@ use std::arch::x86_64::{
     __m256i, _mm256_dpbusd_avx_epi32, _mm256_loadu_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_storeu_si256,
 };
 
-use super::avx2::{self, Totals, panels};
-use super::{Bytes, Finish, Kernels, Operands, Shape, avx2_finish};
+use super::avx2_panel::{Totals, panels};
+use super::{Bytes, Finish, Kernels, Operands, Shape, avx2, avx2_finish};
 
 /// No Winograd for bytes, which `Bytes::Raised` rules out: for a 3×3 window it takes 16/36 of the products, but as
 /// pairs of 16 bits, half as many in one instruction; what is left to gain, a ninth, goes into its transforms.
