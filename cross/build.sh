@@ -38,12 +38,7 @@ if [ "${1:-}" = --device ]; then
     [ "$profile" != dist ] || promise=(15000000)
 fi
 
-missing=0
-lacks() {
-    echo "missing: $1; $2" >&2
-    missing=1
-}
-has() { command -v "$1" >/dev/null 2>&1; }
+. cross/needs.sh
 
 has cargo || lacks cargo "install Rust from https://rustup.rs"
 install="sudo apt-get install $packages"

@@ -6,12 +6,7 @@ cd "$(dirname "$0")/.."
 target=aarch64-unknown-linux-gnu
 small=armv7-unknown-linux-gnueabihf
 
-missing=0
-lacks() {
-    echo "missing: $1; $2" >&2
-    missing=1
-}
-has() { command -v "$1" >/dev/null 2>&1; }
+. cross/needs.sh
 
 has aarch64-linux-gnu-gcc || lacks aarch64-linux-gnu-gcc "sudo apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 has qemu-aarch64-static || lacks qemu-aarch64-static "sudo apt-get install qemu-user-static"

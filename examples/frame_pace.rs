@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::json;
 use shelfwatch::detector::{Detector, Reading};
-use shelfwatch::image_file;
+use shelfwatch::intake;
 use shelfwatch_core::Shelf;
 
 /// `frame_pace LINE.shelf IMAGE...`: prints a reading of each image, then answers each number n on stdin with the times
@@ -28,7 +28,8 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let bytes = std::fs::read(&arguments.shelf).with_context(|| arguments.shelf.display().to_string())?;
     let mut detector = Detector::new(Shelf::parse(&bytes)?, None)?;
-    let mut verdict = |image: &PathBuf| -> Result<Reading> { Ok(detector.read(&image_file::read(image)?)?) };
+    let recipe = detector.frontend().recipe().clone();
+    let mut verdict = |image: &PathBuf| -> Result<Reading> { Ok(detector.read(&intake::path(image, &recipe)?)?) };
     let mut readings = Vec::new();
     for image in &arguments.images {
         let reading = verdict(image)?;

@@ -95,6 +95,14 @@ impl Frontend {
         Ok(run(&mut self.backbone, pixels)?)
     }
 
+    /// Computes each image with so many threads from now on.
+    ///
+    /// # Errors
+    /// As [`Backbone::set_threads`].
+    pub fn set_threads(&mut self, count: usize) -> Result<(), DetectorError> {
+        Ok(self.backbone.set_threads(count)?)
+    }
+
     /// The backbone.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone
@@ -216,6 +224,14 @@ impl<'a> Detector<'a> {
     /// [`DetectorError::Backbone`].
     pub fn forks(&self, count: usize) -> Result<Vec<Self>, DetectorError> {
         (0..count.max(1)).map(|_| self.fork()).collect()
+    }
+
+    /// Computes each image with so many threads from now on, to the same bits.
+    ///
+    /// # Errors
+    /// [`DetectorError::Backbone`].
+    pub fn set_threads(&mut self, count: usize) -> Result<(), DetectorError> {
+        self.frontend.set_threads(count)
     }
 
     /// Judges a frame.

@@ -24,7 +24,10 @@ fn a_program_gives_the_numbers_of_its_network() {
         assert_eq!((program.dim(), program.classes()), (network.dim(), network.classes()));
         assert_eq!((program.map_shape(), program.input()), (network.map_shape(), network.input()));
         assert_eq!(run(&mut program), run(&mut network));
-        assert_eq!(run(&mut program.fork().unwrap()), run(&mut network));
+        let mut fork = program.fork().unwrap();
+        assert_eq!(run(&mut fork), run(&mut network));
+        fork.set_threads(3).unwrap();
+        assert_eq!(run(&mut fork), run(&mut network));
         assert!(program.head().is_none() && network.head().is_some());
     }
 }

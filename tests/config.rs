@@ -88,7 +88,7 @@ fn the_least_has_all_defaults() {
     let config = Config::parse(LEAST).unwrap();
     let station = &config.station[0];
     assert_eq!(config.state, Path::new("/var/lib/shelfwatch"));
-    assert_eq!((station.timeout_ms, station.deadline_ms), (2000, 1000));
+    assert_eq!((station.timeout_ms, station.deadline_ms, station.threads), (2000, 1000, 1));
     assert_eq!(station.trigger, Trigger::Free { rate: None });
     assert_eq!((station.decide.k, station.decide.n), (1, 1));
     assert_eq!(config.web.listen.unwrap().to_string(), "127.0.0.1:9464");
@@ -238,6 +238,7 @@ fn values_out_of_range_are_named_with_the_range() {
         ("falling = true", "debounce_us = 1000001", "allowed is 0 to 1000000"),
         ("line = 17", "line = -1", "is -1; allowed is 0 to"),
         ("shelf = \"cam1.shelf\"", "shelf = \"a\"\ntimeout_ms = 0", "is 0; allowed is 10 to"),
+        ("shelf = \"cam1.shelf\"", "shelf = \"a\"\nthreads = 0", "is 0; allowed is 1 to 16"),
         ("shelf = \"cam1.shelf\"", "shelf = \"a\"\ndrift.run_length = 1.0", "is 1; allowed is above 1 to"),
         ("shelf = \"cam1.shelf\"", "shelf = \"a\"\ndrift.run_length = nan", "is NaN; allowed is above 1 to"),
         ("shelf = \"cam1.shelf\"", "shelf = \"a\"\ndrift.run_length = inf", "is inf; allowed is above 1 to"),

@@ -10,7 +10,7 @@ use shelfwatch_network::{
 };
 
 /// Side of the input, input and output channels, side of the window, stride, groups.
-const LAYERS: [[u32; 6]; 12] = [
+const LAYERS: [[u32; 6]; 16] = [
     [224, 3, 32, 3, 2, 1],
     [112, 32, 32, 3, 1, 32],
     [112, 16, 96, 1, 1, 1],
@@ -23,6 +23,10 @@ const LAYERS: [[u32; 6]; 12] = [
     [56, 64, 64, 3, 1, 1],
     [7, 512, 512, 3, 1, 1],
     [28, 240, 240, 5, 1, 240],
+    [32, 16, 16, 3, 1, 1],
+    [112, 32, 64, 1, 1, 1],
+    [32, 24, 144, 1, 1, 1],
+    [1, 1024, 1000, 1, 1, 1],
 ];
 
 fn tensor(side: u32, channels: u32, element: Element) -> Tensor {

@@ -14,6 +14,7 @@
 
 mod arena;
 mod check;
+mod columns;
 mod curve;
 mod depthwise;
 mod error;
@@ -30,6 +31,7 @@ mod prepared;
 mod product;
 mod program;
 mod schedule;
+mod sliding;
 mod window;
 mod winograd;
 

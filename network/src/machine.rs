@@ -83,6 +83,7 @@ impl Machine {
                 match &step.work {
                     Work::Multiplication(work) => work.reserve(scratch),
                     Work::Winograd(work) => work.reserve(scratch),
+                    Work::Sliding(work) => work.reserve(scratch),
                     Work::Depthwise(work) => work.reserve(windows),
                     Work::Plain(_) => {}
                 }
@@ -201,6 +202,9 @@ impl Machine {
                     Work::Winograd(work) => divide(lanes, work.lines(), 2 * line, out, &|part, lane, out| {
                         work.of_bytes(part, parts.get(&from), &mut lane.scratch, Target::Bytes(out, zero));
                     }),
+                    Work::Sliding(work) => divide(lanes, work.lines(), line, out, &|part, lane, out| {
+                        work.of_bytes(part, parts.get(&from), &mut lane.scratch, out);
+                    }),
                     Work::Depthwise(work) => divide(lanes, work.lines(), line, out, &|part, lane, out| {
                         work.of_bytes(part, parts.get(&from), &mut lane.windows, out);
                     }),
@@ -219,7 +223,7 @@ impl Machine {
                         work.of_bytes(part, input, &mut lane.scratch, Target::Reals(out));
                     }),
                     Work::Plain(op) => bytes_to_reals(&context, op, input, sums, out),
-                    Work::Depthwise(_) => unreachable!("its result is bytes"),
+                    Work::Sliding(_) | Work::Depthwise(_) => unreachable!("its result is bytes"),
                 }
             }
             (Element::Real, Element::Byte { .. }) => {
@@ -241,6 +245,7 @@ impl Machine {
                         work.of_reals(range, part(number), &mut lane.windows, out);
                     }),
                     Work::Plain(op) => reals_to_reals(&context, op, part, out),
+                    Work::Sliding(_) => unreachable!("it takes bytes"),
                 }
             }
         }

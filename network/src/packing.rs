@@ -38,3 +38,14 @@ pub(crate) fn padded<T: Copy + Default>(values: &[T], width: usize, columns: usi
         })
         .collect()
 }
+
+/// Bias per column with what each value of the input is larger by taken off its sum. A column has `length` weights.
+pub(crate) fn without_excess(bias: &[i32], weights: &[i8], length: usize, excess: i32) -> Vec<i32> {
+    let sums = weights.chunks_exact(length).map(|w| w.iter().map(|&w| i32::from(w)).sum::<i32>());
+    bias.iter().zip(sums).map(|(bias, sum)| bias - excess * sum).collect()
+}
+
+/// One factor per column, where all share one, too.
+pub(crate) fn one_each(factors: &[f32], width: usize) -> Vec<f32> {
+    if let &[factor] = factors { vec![factor; width] } else { factors.to_vec() }
+}

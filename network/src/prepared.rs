@@ -10,6 +10,7 @@ use crate::kernel::{Cpu, Kernels};
 use crate::product::Multiplication;
 use crate::program::{Op, Product, Program, Tensor};
 use crate::schedule::schedule;
+use crate::sliding::Sliding;
 use crate::winograd::Winograd;
 
 /// Most bytes of all tensors that live together.
@@ -46,6 +47,7 @@ pub(crate) struct Ready {
 pub(crate) enum Work {
     Multiplication(Box<Multiplication>),
     Winograd(Box<Winograd>),
+    Sliding(Box<Sliding>),
     Depthwise(Box<Depthwise>),
     Plain(Op),
 }
@@ -109,8 +111,11 @@ fn prepare(kernels: &'static Kernels, product: &Product, input: &Tensor, output:
     if let Some(depthwise) = Depthwise::new(kernels, product, input, output) {
         return Work::Depthwise(Box::new(depthwise));
     }
-    match Winograd::new(kernels, product, input, output) {
-        Some(winograd) => Work::Winograd(Box::new(winograd)),
+    if let Some(winograd) = Winograd::new(kernels, product, input, output) {
+        return Work::Winograd(Box::new(winograd));
+    }
+    match Sliding::new(kernels, product, input, output) {
+        Some(sliding) => Work::Sliding(Box::new(sliding)),
         None => Work::Multiplication(Box::new(Multiplication::new(kernels, product, input, output))),
     }
 }

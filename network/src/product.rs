@@ -2,16 +2,19 @@
 
 use std::ops::Range;
 
+use crate::columns::{Columns, Integers};
 use crate::gather::Gather;
-use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Strip, Tile};
-use crate::packing::{pack, padded};
-use crate::program::{Bounds, Element, Product, Tensor, Weights};
+use crate::kernel::{Finish, Kernels, Operands, Shape, Strip, Tile};
+use crate::program::{Bounds, Product, Tensor};
 
 /// Most rows that are gathered and multiplied together: their windows stay in the cache while the weights pass by.
 const BLOCK: usize = 56;
 
+/// Bytes of widened rows and their results up to which more rows are taken.
+const SMALL: usize = 20_000;
+
 /// Longest piece of a row that is multiplied at once, so that a block of columns stays in the first cache.
-const PIECE: usize = 768;
+pub(crate) const PIECE: usize = 768;
 
 /// A product with its weights packed for one kind of processor.
 pub(crate) struct Multiplication {
@@ -29,22 +32,6 @@ pub(crate) struct Multiplication {
     stride: usize,
     bounds: Bounds,
     columns: Columns,
-}
-
-/// Packed weights, group by group.
-enum Columns {
-    Wide(Integers<i16>, Tile<i16, i16, i32>, Option<Strip<i16>>),
-    Narrow(Integers<i8>, Tile<i8, i8, i32>),
-    Reals { packed: Vec<f32>, bias: Vec<f32> },
-}
-
-struct Integers<E> {
-    packed: Vec<E>,
-    /// By packed column; what the zero point of the input adds is taken off.
-    bias: Vec<i32>,
-    /// By packed column.
-    factors: Vec<f32>,
-    padding: i8,
 }
 
 /// Memory that products share, one after the other.
@@ -73,35 +60,7 @@ impl Multiplication {
         let groups = product.groups as usize;
         let width = output.channels as usize / groups;
         let length = product.window.taps() * (input.channels as usize / groups);
-        let (shape, columns) = match &product.weights {
-            Weights::Bytes { values, bias, factors } => {
-                let Element::Byte { zero } = input.element else { unreachable!("checked with the program") };
-                let bias: Vec<i32> = values
-                    .chunks_exact(length)
-                    .zip(bias)
-                    .map(|(w, b)| b - i32::from(zero) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
-                    .collect();
-                let factors = if factors.len() == 1 { vec![factors[0]; bias.len()] } else { factors.clone() };
-                let shape = kernels.shape;
-                let (bias, factors) = (padded(&bias, width, shape.columns), padded(&factors, width, shape.columns));
-                let columns = match kernels.bytes {
-                    Bytes::Wide(tile, strip) => {
-                        let packed = pack(values, length, width, shape, i16::from);
-                        Columns::Wide(Integers { packed, bias, factors, padding: zero }, tile, strip)
-                    }
-                    Bytes::Narrow(kernel) => {
-                        let packed = pack(values, length, width, shape, |w| w);
-                        Columns::Narrow(Integers { packed, bias, factors, padding: zero }, kernel.of(values))
-                    }
-                };
-                (shape, columns)
-            }
-            Weights::Reals { values, bias } => {
-                let shape = kernels.real_shape;
-                let packed = pack(values, length, width, shape, |w| w);
-                (shape, Columns::Reals { packed, bias: padded(bias, width, shape.columns) })
-            }
-        };
+        let (shape, columns) = Columns::new(kernels, product, input, [length, width], output.positions());
         Multiplication {
             kernels,
             gather: Gather::new(product.window, input, output),
@@ -127,7 +86,7 @@ impl Multiplication {
                 grow(&mut scratch.reals, rows);
                 grow(&mut scratch.real_sums, sums);
             }
-            Columns::Wide(..) => {
+            Columns::Wide(..) | Columns::Single(..) => {
                 grow(&mut scratch.bytes, rows);
                 grow(&mut scratch.wide, rows);
                 grow(&mut scratch.sums, sums);
@@ -143,7 +102,7 @@ impl Multiplication {
 
     /// Most rows that are multiplied together: whole panels of the kernel.
     fn block(&self) -> usize {
-        BLOCK / self.shape.rows * self.shape.rows
+        BLOCK.max(SMALL / (2 * self.stride + self.width)) / self.shape.rows * self.shape.rows
     }
 
     /// Output positions: those of a part can be computed apart from all others.
@@ -167,26 +126,36 @@ impl Multiplication {
                 &input[block.start * self.length..][..rows * self.length]
             } else {
                 let left = &mut bytes[..rows * self.stride];
-                self.gather.rows(input, self.padding(), &channels, block.clone(), self.stride, left);
+                self.gather.rows(input, self.columns.padding(), &channels, block.clone(), self.stride, left);
                 left
             };
             let block = block.start - positions.start..block.end - positions.start;
             match &self.columns {
                 Columns::Wide(integers, tile, strip) => {
-                    let wide = &mut wide[..rows * self.stride];
-                    // SAFETY: the table belongs to a processor that this machine is.
-                    #[expect(unsafe_code, reason = "calls a kernel of this processor")]
-                    unsafe {
-                        (self.kernels.widen)(left, wide);
-                    }
-                    self.integers(integers, (*tile, *strip), wide, group, block, sums, real_sums, &mut target);
+                    let left = self.widened(left, wide);
+                    self.integers(integers, (*tile, *strip), left, group, block, sums, real_sums, &mut target);
                 }
-                Columns::Narrow(integers, tile) => {
+                Columns::Single(integers, tile) => {
+                    let left = self.widened(left, wide);
                     self.integers(integers, (*tile, None), left, group, block, sums, real_sums, &mut target);
+                }
+                Columns::Narrow(integers, tile, strip) => {
+                    self.integers(integers, (*tile, *strip), left, group, block, sums, real_sums, &mut target);
                 }
                 Columns::Reals { .. } => unreachable!("checked with the program"),
             }
         }
+    }
+
+    /// Rows as 16 bits.
+    fn widened<'a>(&self, rows: &[i8], wide: &'a mut [i16]) -> &'a [i16] {
+        let wide = &mut wide[..rows.len()];
+        // SAFETY: the table belongs to a processor that this machine is.
+        #[expect(unsafe_code, reason = "calls a kernel of this processor")]
+        unsafe {
+            (self.kernels.widen)(rows, wide);
+        }
+        wide
     }
 
     /// Computes the product of reals at `positions`, which are all that `out` holds.
@@ -231,11 +200,11 @@ impl Multiplication {
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one scratch, borrowed apart")]
-    fn integers<E: Copy>(
+    fn integers<L: Copy, R>(
         &self,
-        integers: &Integers<E>,
-        (tile, strip): (Tile<E, E, i32>, Option<Strip<E>>),
-        left: &[E],
+        integers: &Integers<R>,
+        (tile, strip): (Tile<L, R, i32>, Option<Strip<L, R>>),
+        left: &[L],
         group: usize,
         block: Range<usize>,
         sums: &mut [i32],
@@ -295,11 +264,11 @@ impl Multiplication {
 
     /// Multiplies one block of rows with all columns of a group and hands on the finished sums of each tile.
     #[expect(clippy::too_many_arguments, reason = "the parts of one scratch, borrowed apart")]
-    fn tiles<L: Copy, S: Copy>(
+    fn tiles<L: Copy, R, S: Copy>(
         &self,
-        multiply: Tile<L, L, S>,
+        multiply: Tile<L, R, S>,
         left: &[L],
-        packed: &[L],
+        packed: &[R],
         bias: &[S],
         group: usize,
         block: Range<usize>,
@@ -313,10 +282,12 @@ impl Multiplication {
         let packed = &packed[group * blocks * column..][..blocks * column];
         let bias = &bias[group * blocks * columns..][..blocks * columns];
         let size = self.block() * columns;
-        let pieces = self.stride.div_ceil(PIECE);
+        // The weights of one row are needed once: in one go, memory is read from end to end.
+        let most = if rows == 1 { self.stride } else { PIECE };
+        let pieces = self.stride.div_ceil(most);
         for piece in 0..pieces {
-            let start = piece * PIECE;
-            let length = PIECE.min(self.stride - start);
+            let start = piece * most;
+            let length = most.min(self.stride - start);
             let left = &left[start..];
             for at in 0..blocks {
                 let right = &packed[at * column + start * columns..][..length * columns];
@@ -354,14 +325,6 @@ impl Multiplication {
     /// Whether the input's pixels are the rows of the product.
     fn is_direct(&self) -> bool {
         self.gather.window.is_point() && self.groups == 1
-    }
-
-    fn padding(&self) -> i8 {
-        match &self.columns {
-            Columns::Wide(integers, ..) => integers.padding,
-            Columns::Narrow(integers, _) => integers.padding,
-            Columns::Reals { .. } => 0,
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::gather::Gather;
 use crate::kernel::winograd::{CHANNELS, Transforms};
 use crate::kernel::{Bytes, Finish, Kernels, Operands, Shape, Tile};
-use crate::packing::{pack, padded};
+use crate::packing::{one_each, pack, padded, without_excess};
 use crate::product::{Scratch, Target, grow};
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 use crate::window::Window;
@@ -58,21 +58,18 @@ impl Winograd {
         let weights = match (&product.weights, kernels.bytes, input.element) {
             (Weights::Bytes { values, bias, factors }, Bytes::Wide(tile, _), Element::Byte { zero }) => {
                 let columns = kernels.shape.columns;
-                let by_channel = || values.chunks_exact(length);
                 // Sums on the way may wrap; four times the whole sum has to fit.
-                let greatest = by_channel().map(|w| w.iter().map(|&w| u64::from(w.unsigned_abs())).sum::<u64>()).max();
+                let greatest = values
+                    .chunks_exact(length)
+                    .map(|w| w.iter().map(|&w| u64::from(w.unsigned_abs())).sum::<u64>())
+                    .max();
                 if greatest? * 4 * 128 >= 1 << 31 {
                     return None;
                 }
-                let bias: Vec<i32> = by_channel()
-                    .zip(bias)
-                    .map(|(w, b)| b - i32::from(zero) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
-                    .collect();
-                let factors = if factors.len() == 1 { vec![factors[0]; width] } else { factors.clone() };
                 Packed::Bytes {
                     packed: packed(values, channels, width, kernels.shape, |w| (4.0 * w) as i16),
-                    bias: padded(&bias, width, columns),
-                    factors: padded(&factors, width, columns),
+                    bias: padded(&without_excess(bias, values, length, zero.into()), width, columns),
+                    factors: padded(&one_each(factors, width), width, columns),
                     padding: zero,
                     tile,
                 }

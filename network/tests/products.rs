@@ -146,24 +146,26 @@ proptest! {
     }
 }
 
-/// Full-range values in long rows: products of −255 and −128 do not saturate anywhere on the way.
+/// Full-range values in long rows: products of ±255 and −128 do not saturate anywhere on the way, from either end of a byte.
 #[test]
 fn the_greatest_sums_are_exact() {
     let window = Window { kernel: [3, 3], stride: [1, 1], before: [1, 1], dilation: [1, 1] };
-    for channels in [512, 3632, 3648, 4096] {
+    for (channels, zero, value) in
+        [512, 3632, 3648, 4096].into_iter().flat_map(|c| [(c, 127, -255.0), (c, -128, 255.0)])
+    {
         let program = |weight: i8| {
             let values = vec![weight; 9 * channels * 32];
             let weights = Weights::Bytes { values, bias: vec![0; 32], factors: vec![1.0] };
             let product = Product { window, groups: 1, weights, bounds: Bounds::NONE };
-            let from = tensor([3, 3, channels], Element::Byte { zero: 127 });
-            around(Op::Product(product), &[(from, whole(127))], tensor([3, 3, 32], Element::Real))
+            let from = tensor([3, 3, channels], Element::Byte { zero });
+            around(Op::Product(product), &[(from, whole(zero))], tensor([3, 3, 32], Element::Real))
         };
-        let least = vec![-255.0; 9 * channels];
+        let extreme = vec![value; 9 * channels];
         for cpu in here() {
             for weight in [-128, 127] {
-                let found = run(&program(weight), cpu, &[&least]);
-                let expected = -255.0 * f32::from(weight) * 9.0 * channels as f32;
-                assert_eq!(&found[4 * 32..5 * 32], &[expected; 32], "{cpu:?}, {channels} channels");
+                let found = run(&program(weight), cpu, &[&extreme]);
+                let expected = value * f32::from(weight) * 9.0 * channels as f32;
+                assert_eq!(&found[4 * 32..5 * 32], &[expected; 32], "{cpu:?}, {channels} channels, zero {zero}");
             }
         }
     }

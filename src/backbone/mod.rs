@@ -115,7 +115,6 @@ impl Backbone {
     ///
     /// # Errors
     /// Where the system gives no more threads.
-    #[cfg(feature = "office")]
     pub fn set_threads(&mut self, count: usize) -> Result<(), BackboneError> {
         self.runner.set_threads(&self.shared.plan, count)
     }

@@ -76,7 +76,6 @@ impl Runner {
     }
 
     /// Computes large steps of a program with so many threads from now on.
-    #[cfg(feature = "office")]
     pub(super) fn set_threads(&mut self, plan: &Plan, count: usize) -> Result<(), BackboneError> {
         if let (Runner::Program { machine, .. }, Plan::Program(prepared)) = (self, plan) {
             let more = Machine::with_threads(Arc::clone(prepared), count);

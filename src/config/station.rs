@@ -95,6 +95,10 @@ pub struct Station {
     #[serde(default = "default_deadline")]
     #[schemars(range(min = 1, max = 600_000))]
     pub deadline_ms: u32,
+    /// Processors that compute one image together.
+    #[serde(default = "default_threads")]
+    #[schemars(range(min = 1, max = 16))]
+    pub threads: u8,
     /// What asks for an image.
     #[serde(default)]
     pub trigger: Trigger,
@@ -121,6 +125,10 @@ fn default_timeout() -> u32 {
 
 fn default_deadline() -> u32 {
     1000
+}
+
+fn default_threads() -> u8 {
+    1
 }
 
 /// What asks for an image.

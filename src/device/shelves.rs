@@ -142,7 +142,10 @@ pub(super) fn detectors<'f>(config: &Config, files: &'f [ShelfFile]) -> Vec<Resu
             let file = file.ok_or_else(|| "no shelf was read".to_owned());
             file.and_then(|file| file.detector(trust.as_ref().map_err(Clone::clone)?))
         };
-        made.push(next);
+        made.push(next.and_then(|mut detector| {
+            detector.set_threads(station.threads.into()).map_err(|error| error.to_string())?;
+            Ok(detector)
+        }));
     }
     made
 }

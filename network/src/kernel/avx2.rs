@@ -2,26 +2,28 @@
 //! bits are exact; nothing saturates.
 #![expect(unsafe_code, reason = "vector instructions and their loads")]
 
+use std::arch::asm;
 use std::arch::x86_64::{
-    __m256, __m256i, _mm_adds_epi16, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi16, _mm_storeu_si128,
-    _mm256_add_epi32, _mm256_castsi256_si128, _mm256_cvtepi32_ps, _mm256_cvtps_epi32, _mm256_extracti128_si256,
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps,
-    _mm256_mul_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
+    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_cvtepi8_epi16, _mm256_fmadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_max_ps, _mm256_min_ps, _mm256_set1_epi32, _mm256_set1_ps,
+    _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
 use super::{
-    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_winograd,
-    plain,
+    Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_finish,
+    avx2_sliding, avx2_winograd, plain,
 };
 use crate::curve::Curve;
 
 pub(super) static KERNELS: Kernels = Kernels {
     shape: SHAPE,
     bytes: Bytes::Wide(tile, Some(strip)),
+    single: Some(single),
     real_shape: REAL_SHAPE,
     reals: tile_real,
     real_strip: Some(strip_real),
-    requantise,
+    sliding: Some(avx2_sliding::strip),
+    requantise: avx2_finish::requantise,
     widen,
     depthwise: DepthwiseBytes::Wide { pack: avx2_depthwise::pack, convolve: avx2_depthwise::bytes },
     depthwise_real: avx2_depthwise_real::reals,
@@ -36,8 +38,8 @@ pub(super) static KERNELS: Kernels = Kernels {
     winograd: Some(&avx2_winograd::TRANSFORMS),
 };
 
-const ROWS: usize = 6;
-const COLUMNS: usize = 16;
+pub(super) const ROWS: usize = 6;
+pub(super) const COLUMNS: usize = 16;
 const SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 2, fill: 2 };
 const REAL_SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 1, fill: 1 };
 
@@ -66,7 +68,7 @@ recompiled! {
 }
 
 /// Two vectors of sums for each of R rows.
-type Totals<V, const R: usize> = [[V; 2]; R];
+pub(super) type Totals<V, const R: usize> = [[V; 2]; R];
 
 /// Adds R rows times 16 columns onto `totals`.
 ///
@@ -74,13 +76,18 @@ type Totals<V, const R: usize> = [[V; 2]; R];
 /// Row r holds `2 · groups` values at `left + r · stride`, `right` holds `32 · groups`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn multiply_add<const R: usize>(
+pub(super) unsafe fn multiply_add<const R: usize>(
     mut totals: Totals<__m256i, R>,
     left: *const i16,
     stride: usize,
     right: *const i16,
     groups: usize,
 ) -> Totals<__m256i, R> {
+    if let (Ok(six), 1..) = (<&mut Totals<__m256i, ROWS>>::try_from(&mut totals[..]), groups) {
+        // SAFETY: as the caller promises, and there is a group.
+        *six = unsafe { multiply_add_six(*six, left, stride, right, groups) };
+        return totals;
+    }
     // SAFETY: as the caller promises.
     unsafe {
         let mut columns = right;
@@ -97,7 +104,90 @@ unsafe fn multiply_add<const R: usize>(
     totals
 }
 
-/// The same of reals.
+/// [`multiply_add`] for six rows. Twelve sums, two vectors of weights and two of products fill the registers to the last
+/// one; what compilers make of it differs by a tenth from one neighbouring change to the next.
+///
+/// # Safety
+/// As [`multiply_add`], with at least one group.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn multiply_add_six(
+    mut totals: Totals<__m256i, ROWS>,
+    left: *const i16,
+    stride: usize,
+    right: *const i16,
+    groups: usize,
+) -> Totals<__m256i, ROWS> {
+    let [[t0a, t0b], [t1a, t1b], [t2a, t2b], [t3a, t3b], [t4a, t4b], [t5a, t5b]] = &mut totals;
+    // SAFETY: reads what the caller promises, and writes to nothing but its registers.
+    unsafe {
+        asm!(
+            "2:",
+            "vmovdqu {w0}, [{right}]",
+            "vmovdqu {w1}, [{right} + 32]",
+            "vpbroadcastd {x}, dword ptr [{left}]",
+            "vpmaddwd {y}, {x}, {w0}",
+            "vpaddd {t0a}, {t0a}, {y}",
+            "vpmaddwd {x}, {x}, {w1}",
+            "vpaddd {t0b}, {t0b}, {x}",
+            "vpbroadcastd {x}, dword ptr [{left} + {stride}]",
+            "vpmaddwd {y}, {x}, {w0}",
+            "vpaddd {t1a}, {t1a}, {y}",
+            "vpmaddwd {x}, {x}, {w1}",
+            "vpaddd {t1b}, {t1b}, {x}",
+            "vpbroadcastd {x}, dword ptr [{left} + 2*{stride}]",
+            "vpmaddwd {y}, {x}, {w0}",
+            "vpaddd {t2a}, {t2a}, {y}",
+            "vpmaddwd {x}, {x}, {w1}",
+            "vpaddd {t2b}, {t2b}, {x}",
+            "vpbroadcastd {x}, dword ptr [{lower}]",
+            "vpmaddwd {y}, {x}, {w0}",
+            "vpaddd {t3a}, {t3a}, {y}",
+            "vpmaddwd {x}, {x}, {w1}",
+            "vpaddd {t3b}, {t3b}, {x}",
+            "vpbroadcastd {x}, dword ptr [{lower} + {stride}]",
+            "vpmaddwd {y}, {x}, {w0}",
+            "vpaddd {t4a}, {t4a}, {y}",
+            "vpmaddwd {x}, {x}, {w1}",
+            "vpaddd {t4b}, {t4b}, {x}",
+            "vpbroadcastd {x}, dword ptr [{lower} + 2*{stride}]",
+            "vpmaddwd {y}, {x}, {w0}",
+            "vpaddd {t5a}, {t5a}, {y}",
+            "vpmaddwd {x}, {x}, {w1}",
+            "vpaddd {t5b}, {t5b}, {x}",
+            "add {left}, 4",
+            "add {lower}, 4",
+            "add {right}, 64",
+            "dec {groups}",
+            "jnz 2b",
+            left = inout(reg) left => _,
+            lower = inout(reg) left.add(3 * stride) => _,
+            stride = in(reg) 2 * stride,
+            right = inout(reg) right => _,
+            groups = inout(reg) groups => _,
+            t0a = inout(ymm_reg) *t0a,
+            t0b = inout(ymm_reg) *t0b,
+            t1a = inout(ymm_reg) *t1a,
+            t1b = inout(ymm_reg) *t1b,
+            t2a = inout(ymm_reg) *t2a,
+            t2b = inout(ymm_reg) *t2b,
+            t3a = inout(ymm_reg) *t3a,
+            t3b = inout(ymm_reg) *t3b,
+            t4a = inout(ymm_reg) *t4a,
+            t4b = inout(ymm_reg) *t4b,
+            t5a = inout(ymm_reg) *t5a,
+            t5b = inout(ymm_reg) *t5b,
+            w0 = out(ymm_reg) _,
+            w1 = out(ymm_reg) _,
+            x = out(ymm_reg) _,
+            y = out(ymm_reg) _,
+            options(pure, readonly, nostack),
+        );
+    }
+    totals
+}
+
+/// [`multiply_add`] of reals.
 ///
 /// # Safety
 /// Row r holds `groups` values at `left + r · stride`, `right` holds `16 · groups`.
@@ -143,6 +233,7 @@ macro_rules! panels {
         }
     }};
 }
+pub(super) use panels;
 
 #[target_feature(enable = "avx2,fma")]
 fn tile(operands: &Operands<'_, i16, i16, i32>, sums: &mut [i32]) {
@@ -170,6 +261,28 @@ unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, 
             _mm256_storeu_si256(place.cast(), total[0]);
             _mm256_storeu_si256(place.add(8).cast(), total[1]);
         }
+    }
+}
+
+/// One row by columns of bytes.
+#[target_feature(enable = "avx2,fma")]
+fn single(operands: &Operands<'_, i16, i8, i32>, sums: &mut [i32]) {
+    operands.check(Shape { rows: 1, ..SHAPE }, sums);
+    let Operands { left, rows, right, length, start, .. } = *operands;
+    assert!(rows == 1, "{rows} rows");
+    // SAFETY: asserted above: 32 weights for each two values of the row, 16 sums to begin with and to write.
+    unsafe {
+        let place = start.map_or(sums.as_ptr(), <[i32]>::as_ptr);
+        let mut totals = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
+        for (group, pair) in left[..length].as_chunks::<2>().0.iter().enumerate() {
+            let pair = _mm256_set1_epi32(pair.as_ptr().cast::<i32>().read_unaligned());
+            for (half, total) in totals.iter_mut().enumerate() {
+                let weights = _mm_loadu_si128(right.as_ptr().add(32 * group + 16 * half).cast());
+                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(pair, _mm256_cvtepi8_epi16(weights)));
+            }
+        }
+        _mm256_storeu_si256(sums.as_mut_ptr().cast(), totals[0]);
+        _mm256_storeu_si256(sums.as_mut_ptr().add(8).cast(), totals[1]);
     }
 }
 
@@ -206,9 +319,8 @@ unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, 
 fn strip(operands: &Operands<'_, i16, i16, i32>, finish: &Finish<'_>, out: &mut [i8]) {
     let bias = operands.start.unwrap_or_default();
     operands.check_reading(SHAPE);
-    let Finish { columns, factors, stride, .. } = *finish;
-    assert!(bias.len() >= COLUMNS && factors.len() >= COLUMNS && columns <= COLUMNS, "too few columns");
-    assert!(out.len() >= (operands.rows - 1) * stride + columns, "too few results");
+    finish.check(COLUMNS, operands.rows, out);
+    assert!(bias.len() >= COLUMNS, "too few columns");
     // SAFETY: asserted above.
     unsafe { panels!(operands.rows, strip_panel(operands, bias.as_ptr(), finish, out.as_mut_ptr())) }
 }
@@ -230,16 +342,7 @@ unsafe fn strip_panel<const R: usize>(
         let bias = [_mm256_loadu_si256(bias.cast()), _mm256_loadu_si256(bias.add(8).cast())];
         let left = left.as_ptr().add(first * stride);
         let totals = multiply_add([bias; R], left, stride, right.as_ptr(), length / 2);
-        for (r, total) in totals.into_iter().enumerate() {
-            let out = out.add((first + r) * finish.stride);
-            if finish.columns == COLUMNS {
-                requantise_16(total, finish.factors.as_ptr(), finish, out);
-            } else {
-                let mut all = [0_i8; COLUMNS];
-                requantise_16(total, finish.factors.as_ptr(), finish, all.as_mut_ptr());
-                out.copy_from_nonoverlapping(all.as_ptr(), finish.columns);
-            }
-        }
+        avx2_finish::rows(&totals, finish, out.add(first * finish.stride));
     }
 }
 
@@ -292,47 +395,6 @@ unsafe fn strip_real_panel<const R: usize>(
                 _mm256_storeu_ps(all.as_mut_ptr().add(8), t1);
                 out.copy_from_nonoverlapping(all.as_ptr(), columns);
             }
-        }
-    }
-}
-
-/// 16 bytes from 16 sums: `round(clamp(sum · factor)) + zero`.
-///
-/// # Safety
-/// `factors` and `out` point to 16 values each.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn requantise_16(sums: [__m256i; 2], factors: *const f32, finish: &Finish<'_>, out: *mut i8) {
-    let (low, high) = (_mm256_set1_ps(finish.low), _mm256_set1_ps(finish.high));
-    // SAFETY: as the caller promises.
-    unsafe {
-        // The order of the operands keeps a product that is no number out of the result.
-        let r0 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[0]), _mm256_loadu_ps(factors));
-        let r1 = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[1]), _mm256_loadu_ps(factors.add(8)));
-        let w0 = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(r0, low), high));
-        let w1 = _mm256_cvtps_epi32(_mm256_min_ps(_mm256_max_ps(r1, low), high));
-        let s0 = _mm_packs_epi32(_mm256_castsi256_si128(w0), _mm256_extracti128_si256(w0, 1));
-        let s1 = _mm_packs_epi32(_mm256_castsi256_si128(w1), _mm256_extracti128_si256(w1, 1));
-        let zero = _mm_set1_epi16(i16::from(finish.zero));
-        _mm_storeu_si128(out.cast(), _mm_packs_epi16(_mm_adds_epi16(s0, zero), _mm_adds_epi16(s1, zero)));
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn requantise(sums: &[i32], finish: &Finish<'_>, out: &mut [i8]) {
-    let Finish { width, rows, columns, factors, stride, .. } = *finish;
-    if columns != COLUMNS || factors.len() < COLUMNS {
-        plain::requantise(sums, finish, out);
-        return;
-    }
-    for row in 0..rows {
-        let sums = &sums[row * width..][..COLUMNS];
-        let out = &mut out[row * stride..][..COLUMNS];
-        // SAFETY: both slices and the factors hold 16 values.
-        unsafe {
-            let place = sums.as_ptr();
-            let sums = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
-            requantise_16(sums, factors.as_ptr(), finish, out.as_mut_ptr());
         }
     }
 }

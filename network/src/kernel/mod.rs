@@ -10,6 +10,10 @@ mod avx2_depthwise;
 #[cfg(target_arch = "x86_64")]
 mod avx2_depthwise_real;
 #[cfg(target_arch = "x86_64")]
+mod avx2_finish;
+#[cfg(target_arch = "x86_64")]
+mod avx2_sliding;
+#[cfg(target_arch = "x86_64")]
 mod avx2_winograd;
 #[cfg(target_arch = "aarch64")]
 mod dot;
@@ -19,6 +23,8 @@ mod i8mm;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod plain;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 pub(crate) mod winograd;
 
 #[cfg(target_arch = "aarch64")]
@@ -36,6 +42,8 @@ pub enum Cpu {
     Portable,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// x86-64 with AVX-VNNI besides, such as Alder Lake and later.
+    AvxVnni,
     /// Any 64-bit ARM, such as Cortex-A53 and A72.
     Neon,
     /// 64-bit ARM with dot products, such as Cortex-A55 and A76.
@@ -46,13 +54,14 @@ pub enum Cpu {
 
 impl Cpu {
     /// All kinds, the plainest first.
-    pub const ALL: [Cpu; 5] = [Cpu::Portable, Cpu::Avx2, Cpu::Neon, Cpu::Dot, Cpu::I8mm];
+    pub const ALL: [Cpu; 6] = [Cpu::Portable, Cpu::Avx2, Cpu::AvxVnni, Cpu::Neon, Cpu::Dot, Cpu::I8mm];
 
     /// A short name.
     pub fn name(self) -> &'static str {
         match self {
             Cpu::Portable => "portable",
             Cpu::Avx2 => "avx2",
+            Cpu::AvxVnni => "avx-vnni",
             Cpu::Neon => "neon",
             Cpu::Dot => "dot",
             Cpu::I8mm => "i8mm",
@@ -65,6 +74,8 @@ impl Cpu {
             Cpu::Portable => true,
             #[cfg(target_arch = "x86_64")]
             Cpu::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Cpu::AvxVnni => Cpu::Avx2.is_here() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "aarch64")]
             Cpu::Neon => true,
             #[cfg(target_arch = "aarch64")]
@@ -123,10 +134,29 @@ pub(crate) type Tile<L, R, S> = unsafe fn(&Operands<'_, L, R, S>, &mut [S]);
 
 /// Finished bytes of any number of rows times one block of columns, from whole rows and with a start: what a tile and
 /// `requantise` give, without the way through memory.
-pub(crate) type Strip<L> = unsafe fn(&Operands<'_, L, L, i32>, &Finish<'_>, &mut [i8]);
+pub(crate) type Strip<L, R> = unsafe fn(&Operands<'_, L, R, i32>, &Finish<'_>, &mut [i8]);
 
 /// The same of reals: least and greatest value, the columns that count and the distance of two rows.
 pub(crate) type RealStrip = unsafe fn(&Operands<'_, f32, f32, f32>, [f32; 2], [usize; 2], &mut [f32]);
+
+/// The windows of one row of outputs, where they lie in widened lines.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "used by kernels of other processors"))]
+pub(crate) struct Slide<'a> {
+    pub(crate) lines: &'a [i16],
+    /// Place of each line of the first window.
+    pub(crate) tops: &'a [usize],
+    /// Distance of the windows of two outputs.
+    pub(crate) step: usize,
+    /// A block of packed columns: by line of the window, `length` values of each.
+    pub(crate) right: &'a [i16],
+    /// Length of a window's line: a multiple of the kernel's `fill`.
+    pub(crate) length: usize,
+    /// One value per column.
+    pub(crate) bias: &'a [i32],
+}
+
+/// Finished bytes of a row of windows times one block of columns.
+pub(crate) type SlidingStrip = unsafe fn(&Slide<'_>, &Finish<'_>, &mut [i8]);
 
 /// How a product is cut into tiles.
 #[derive(Clone, Copy, Debug)]
@@ -157,6 +187,16 @@ pub(crate) struct Finish<'a> {
     pub(crate) zero: i8,
     /// Distance of two rows of the result.
     pub(crate) stride: usize,
+}
+
+impl Finish<'_> {
+    /// Asserts that a strip of so many rows finds factors for the kernel's `width` columns and room for its results.
+    #[cfg(target_arch = "x86_64")]
+    fn check(&self, width: usize, rows: usize, out: &[i8]) {
+        let Finish { columns, factors, stride, .. } = *self;
+        assert!(factors.len() >= width && columns <= width, "too few columns");
+        assert!(out.len() >= (rows - 1) * stride + columns, "too few results");
+    }
 }
 
 /// One row of outputs of a depthwise convolution.
@@ -194,9 +234,22 @@ impl<V, B> DepthwiseRow<'_, V, V, B> {
 /// Integer products: of rows widened to 16 bits, or of bytes as they are.
 #[derive(Clone, Copy)]
 pub(crate) enum Bytes {
-    Wide(Tile<i16, i16, i32>, Option<Strip<i16>>),
+    Wide(Tile<i16, i16, i32>, Option<Strip<i16, i16>>),
     #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code, reason = "used by kernels of other processors"))]
     Narrow(Narrow<Tile<i8, i8, i32>>),
+    /// Of bytes, the left ones 128 larger and without sign: sums begin with what that adds to their column taken off.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "used by kernels of other processors"))]
+    Raised(Tile<i8, i8, i32>, Strip<i8, i8>),
+}
+
+impl Bytes {
+    /// What the kernel adds to each value of the rows.
+    pub(crate) fn raise(self) -> i32 {
+        match self {
+            Bytes::Wide(..) | Bytes::Narrow(_) => 0,
+            Bytes::Raised(..) => 128,
+        }
+    }
 }
 
 /// A kernel that adds two products in 16 bits, which hold them unless both weights are −128, and one for any weights.
@@ -238,9 +291,13 @@ pub(crate) type PairwiseReal = unsafe fn(&[f32], &[f32], [f32; 2], &mut [f32]);
 pub(crate) struct Kernels {
     pub(crate) shape: Shape,
     pub(crate) bytes: Bytes,
+    /// One widened row by packed columns of bytes, where columns are otherwise wide.
+    pub(crate) single: Option<Tile<i16, i8, i32>>,
     pub(crate) real_shape: Shape,
     pub(crate) reals: Tile<f32, f32, f32>,
     pub(crate) real_strip: Option<RealStrip>,
+    /// Where it is faster than gathering the windows.
+    pub(crate) sliding: Option<SlidingStrip>,
     /// Bytes from a tile of sums.
     pub(crate) requantise: unsafe fn(&[i32], &Finish<'_>, &mut [i8]),
     /// Places of two 16-bit values widened from bytes.
@@ -279,6 +336,8 @@ impl Kernels {
         Ok(match cpu {
             #[cfg(target_arch = "x86_64")]
             Cpu::Avx2 => &avx2::KERNELS,
+            #[cfg(target_arch = "x86_64")]
+            Cpu::AvxVnni => &vnni::KERNELS,
             #[cfg(target_arch = "aarch64")]
             Cpu::Neon => &neon::KERNELS,
             #[cfg(target_arch = "aarch64")]

@@ -17,9 +17,11 @@ use super::{Bytes, DepthwiseBytes, Kernels, Narrow, Operands, Shape, plain};
 pub(super) static KERNELS: Kernels = Kernels {
     shape: SHAPE,
     bytes: Bytes::Narrow(Narrow { common: tile::<false>, any: tile::<true> }),
+    single: None,
     real_shape: reals::SHAPE,
     reals: reals::tile,
     real_strip: None,
+    sliding: None,
     requantise: finish::requantise,
     widen: plain::widen,
     depthwise: DepthwiseBytes::Narrow(Narrow {

@@ -10,9 +10,11 @@ use crate::curve::{Curve, clamped};
 pub(super) static KERNELS: Kernels = Kernels {
     shape: Shape { rows: 1, columns: 8, depth: 2, fill: 2 },
     bytes: Bytes::Wide(tile::<i16, i32, 8, 2>, None),
+    single: None,
     real_shape: Shape { rows: 1, columns: 8, depth: 1, fill: 1 },
     reals: tile::<f32, f32, 8, 1>,
     real_strip: None,
+    sliding: None,
     requantise,
     widen,
     depthwise: DepthwiseBytes::Wide { pack: pack_depthwise, convolve: depthwise },
