@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::curve::Curve;
 use crate::window::Window;
 
-/// A network for one image. Steps stand in the order in which they run; each makes a tensor that none made before.
+/// A network for one image. Steps stand in an order in which they can run; each makes a tensor that none made before.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Program {
     /// Every tensor, by number.
@@ -14,7 +14,7 @@ pub struct Program {
     pub steps: Vec<Step>,
     /// Numbers of the tensors that the caller gives.
     pub inputs: Vec<u32>,
-    /// Numbers of the tensors that the caller reads afterwards.
+    /// Numbers of the tensors that the caller reads afterwards, what is always needed first: a machine can put the others off.
     pub outputs: Vec<u32>,
 }
 

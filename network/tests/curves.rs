@@ -1,5 +1,5 @@
-//! A curve is the same to the bit wherever it is computed: by its definition, in a step of its own, and joined to the
-//! step before, on every kind of processor that this machine is.
+//! A curve is the same to the bit wherever it is computed: in a step of its own, joined to the step before, on every kind of
+//! processor that this machine is; and it is its definition.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[expect(dead_code, reason = "bytes and windows belong to other tests")]
@@ -77,11 +77,34 @@ fn a_curve_alone_is_its_definition() {
     for count in [1, 7, 64, 5003] {
         let values = values(count);
         for curve in CURVES {
-            let expected: Vec<f32> = values.iter().map(|&x| curve.at(x)).collect();
+            let program = program(Op::Curve(curve), &[[1, 1, count]], [1, 1, count]);
+            let expected = if matches!(curve, Curve::Sigmoid | Curve::Silu) {
+                run(&program, Cpu::Portable, &[&values]).0
+            } else {
+                values.iter().map(|&x| curve.at(x)).collect()
+            };
             for cpu in here() {
-                let program = program(Op::Curve(curve), &[[1, 1, count]], [1, 1, count]);
                 assert_eq!(bits(&run(&program, cpu, &[&values]).0), bits(&expected), "{curve:?} on {cpu:?}");
             }
+        }
+    }
+}
+
+/// Over all of what a sigmoid makes a difference of, where its value is not next to nothing.
+#[test]
+fn curves_of_the_exponential_function_are_near_it() {
+    let values: Vec<f32> = (-870_000..=870_000).map(|at| at as f32 * 1e-4).collect();
+    let exact = values.iter().map(|&x| 1.0 / (1.0 + f64::from(-x).exp()));
+    let program = |curve| program(Op::Curve(curve), &[[1, 1, values.len()]], [1, 1, values.len()]);
+    let (sigmoid, _) = run(&program(Curve::Sigmoid), Cpu::Portable, &[&values]);
+    let (silu, _) = run(&program(Curve::Silu), Cpu::Portable, &[&values]);
+    for (at, exact) in exact.enumerate() {
+        let x = f64::from(values[at]);
+        assert!((f64::from(sigmoid[at]) - exact).abs() <= 5e-7 * exact, "sigmoid at {x}");
+        assert!((f64::from(silu[at]) - x * exact).abs() <= 6e-7 * (x * exact).abs(), "silu at {x}");
+        for curve in [Curve::Sigmoid, Curve::Silu] {
+            let (found, at) = (if curve == Curve::Silu { silu[at] } else { sigmoid[at] }, curve.at(values[at]));
+            assert!((found - at).abs() <= 1e-6 * at.abs(), "{curve:?} at {x}");
         }
     }
 }
@@ -123,6 +146,32 @@ fn a_curve_joined_to_the_step_before_is_the_curve_behind_it() {
                 let (apart, many) = run(&drawn(program.clone(), &curves, true), cpu, inputs);
                 assert_eq!(bits(&joined), bits(&apart), "{:?}, {curves:?} on {cpu:?}", program.steps[0].op.name());
                 assert!(few <= curves.len() && many == 1 + curves.len(), "{few} and {many} steps");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_value_times_its_sigmoid_is_one_curve_with_the_same_bits() {
+    let shape = [5, 9, 20];
+    let values = values(5 * 9 * 20);
+    for gate in [Curve::Sigmoid, Curve::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 }] {
+        for inputs in [[1, 2], [2, 1]] {
+            let program = |shown: bool| {
+                let step =
+                    |op, inputs: &[u32], output| Step { name: "step".to_owned(), op, inputs: inputs.to_vec(), output };
+                let steps = vec![
+                    step(Op::AddReal { bounds: Bounds::NONE }, &[0, 0], 1),
+                    step(Op::Curve(gate), &[1], 2),
+                    step(Op::MultiplyReal, &inputs, 3),
+                ];
+                let outputs = if shown { vec![3, 2] } else { vec![3] };
+                Program { tensors: vec![tensor(shape, Element::Real); 4], steps, inputs: vec![0], outputs }
+            };
+            for cpu in here() {
+                let (joined, one) = run(&program(false), cpu, &[&values]);
+                let (apart, three) = run(&program(true), cpu, &[&values]);
+                assert_eq!((bits(&joined), one, three), (bits(&apart), 1, 3), "{gate:?} on {cpu:?}");
             }
         }
     }

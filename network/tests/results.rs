@@ -75,9 +75,7 @@ fn only_what_is_asked_for_takes_time() {
     let mut machine = Machine::new(Arc::new(Prepared::new(network(), shelfwatch_network::Cpu::Portable).unwrap()));
     machine.measure();
     let image = image(1);
-    let mut results = machine.run_first(1, &[Input::Reals(&image)]).unwrap();
-    results.finish();
-    drop(results);
+    machine.run_first(1, &[Input::Reals(&image)]).unwrap().finish();
     let steps: Vec<(String, bool)> = machine.steps().map(|s| (s.name.to_owned(), s.time.is_zero())).collect();
     let names: Vec<&str> = steps.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["1", "2", "4", "5", "6", "3", "7", "8"]);

@@ -21,6 +21,7 @@ mod avx2_sliding;
 mod avx2_winograd;
 #[cfg(target_arch = "aarch64")]
 mod dot;
+mod exponential;
 #[cfg(target_arch = "aarch64")]
 mod i8mm;
 #[cfg(target_arch = "aarch64")]

@@ -3,6 +3,7 @@
 
 #![expect(clippy::inline_always, reason = "compiled again inside of functions with other instructions")]
 
+use super::exponential::exponential;
 use super::{Bytes, DepthwiseBytes, DepthwiseRow, Finish, Kernels, Operands, Shape, Sum};
 use crate::curve::{Curve, clamped};
 
@@ -30,7 +31,7 @@ pub(super) static KERNELS: Kernels = Kernels {
 };
 
 /// 1.5·2²³: the low bits of `x + ROUND` are the integer nearest to x, ties to even, where |x| < 2²².
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// The integer nearest to `value`, ties to even, within whole bounds of a few bits. NaN gives any.
 #[inline(always)]
@@ -190,23 +191,25 @@ pub(super) fn add_real(left: &[f32], right: &[f32], bounds: [f32; 2], out: &mut 
     }
 }
 
-/// Each value by what the curve makes of it. The curves stand apart, so that each has a loop of its own.
+/// Each value by what the curve makes of it; those of the exponential function to a relative 1e-6. The curves stand apart,
+/// so that each has a loop of its own.
 #[inline(always)]
 pub(super) fn curve(curve: Curve, values: &mut [f32]) {
     macro_rules! each {
-        ($curve:expr) => {
+        ($at:expr) => {
             for value in values {
-                *value = $curve.at(*value);
+                *value = $at(*value);
             }
         };
     }
+    let sigmoid = |x: f32| 1.0 / (1.0 + exponential(-x));
     match curve {
-        Curve::Clamp { low, high } => each!(Curve::Clamp { low, high }),
-        Curve::HardSigmoid { alpha, beta } => each!(Curve::HardSigmoid { alpha, beta }),
-        Curve::HardSwish => each!(Curve::HardSwish),
-        Curve::Sigmoid => each!(Curve::Sigmoid),
-        Curve::Silu => each!(Curve::Silu),
-        Curve::LeakyRelu { alpha } => each!(Curve::LeakyRelu { alpha }),
+        Curve::Clamp { low, high } => each!(|x| Curve::Clamp { low, high }.at(x)),
+        Curve::HardSigmoid { alpha, beta } => each!(|x| Curve::HardSigmoid { alpha, beta }.at(x)),
+        Curve::HardSwish => each!(|x| Curve::HardSwish.at(x)),
+        Curve::Sigmoid => each!(sigmoid),
+        Curve::Silu => each!(|x| x * sigmoid(x)),
+        Curve::LeakyRelu { alpha } => each!(|x| Curve::LeakyRelu { alpha }.at(x)),
     }
 }
 
