@@ -56,6 +56,28 @@ fn near(got: &[f32], want: &[f32]) {
 }
 
 #[test]
+fn bounds_that_exclude_one_another_leave_the_nearer_end_of_the_later() {
+    for (bounds, left) in [([[0.0, 1.0], [2.0, 3.0]], 2.0), ([[2.0, 3.0], [0.0, 1.0]], 1.0)] {
+        let [[low, high], [later_low, later_high]] = bounds;
+        let mut nodes = vec![
+            node("Conv", &["image", "same"], &["seen"], &[]),
+            node("Clip", &["seen", "low", "high"], &["once"], &[]),
+            node("Clip", &["once", "later_low", "later_high"], &["twice"], &[]),
+            node("GlobalAveragePool", &["twice"], &["gap"], &[]),
+            node("Flatten", &["gap"], &["flat"], &[("axis", &[1])]),
+        ];
+        nodes.push(node("MatMul", &["flat", "kernel"], &["scores"], &[]));
+        let mut constants = weights();
+        constants.push(floats("same", &[3, 3, 1, 1], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]));
+        for (name, value) in [("low", low), ("high", high), ("later_low", later_low), ("later_high", later_high)] {
+            constants.push(floats(name, &[], &[value]));
+        }
+        let mut backbone = load(&model(image(), &["scores"], nodes, constants));
+        near(backbone.run(&Pixels::F32(IMAGE.to_vec())).unwrap().feature, &[left; 3]);
+    }
+}
+
+#[test]
 fn a_matrix_product_with_softmax() {
     let mut backbone = load(&classifier());
     let taps = backbone.taps().clone();

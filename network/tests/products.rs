@@ -156,7 +156,8 @@ fn depthwise_products_of_long_lines_agree() {
     }
 }
 
-/// Full-range values in long rows: products of ±255 and −128 do not saturate anywhere on the way, from either end of a byte.
+/// Full-range values in long rows, from either end of a byte: products of ±255 and −128 do not saturate anywhere on the
+/// way.
 #[test]
 fn the_greatest_sums_are_exact() {
     let window = Window { kernel: [3, 3], stride: [1, 1], before: [1, 1], dilation: [1, 1] };

@@ -1,5 +1,5 @@
-//! Products of bytes for x86-64 with AVX-VNNI; all else as with AVX2. `vpdpbusd` adds four products at once onto sums of
-//! 32 bits and takes the left values without sign: they enter as x + 128, and what that adds is taken off the start.
+//! Products of bytes for x86-64 with AVX-VNNI; all else as with AVX2. `vpdpbusd` adds four products at once onto sums
+//! of 32 bits and takes the left values without sign: they enter as x + 128, and what that adds comes off the start.
 #![expect(unsafe_code, reason = "vector instructions and their loads")]
 
 use std::arch::asm;
@@ -20,8 +20,8 @@ const ROWS: usize = 6;
 const COLUMNS: usize = 16;
 const SHAPE: Shape = Shape { rows: ROWS, columns: COLUMNS, depth: 4, fill: 4 };
 
-/// Adds R rows times 16 columns onto `totals`. That is exact: from its start b − (zero + 128)·Σw to its end b + Σ(x − zero)·w
-/// a sum stays within |b| + 255·Σ|w|, which the program's check leaves room for in 32 bits.
+/// Adds R rows times 16 columns onto `totals`. That is exact: from its start b − (zero + 128)·Σw to its end
+/// b + Σ(x − zero)·w a sum stays within |b| + 255·Σ|w|, which the program's check leaves room for in 32 bits.
 ///
 /// # Safety
 /// Row r holds `4 · groups` values at `left + r · stride`, `right` holds `64 · groups`.
@@ -63,7 +63,8 @@ unsafe fn raised(from: *const i8, raise: __m256i) -> __m256i {
     let four: __m256i;
     // SAFETY: it reads what the caller promises.
     unsafe {
-        asm!("vpbroadcastd {0}, dword ptr [{1}]", "vpxor {0}, {0}, {2}", out(ymm_reg) four, in(reg) from, in(ymm_reg) raise,
+        asm!("vpbroadcastd {0}, dword ptr [{1}]", "vpxor {0}, {0}, {2}",
+            out(ymm_reg) four, in(reg) from, in(ymm_reg) raise,
             options(pure, readonly, nostack, preserves_flags));
     }
     four

@@ -251,7 +251,7 @@ fn scaled_product(base: &Product, factors: Vec<f32>, bounds: Bounds) -> Product 
 /// Bounds in integers of a result that is also bounded before it is rounded.
 fn rounded_bounds(real: Bounds, step: f32, bounds: Bounds) -> Bounds {
     let whole = |v: f32| (v / step).round_ties_even();
-    within(bounds, Bounds { low: whole(real.low), high: whole(real.high) })
+    within(Bounds { low: whole(real.low), high: whole(real.high) }, bounds)
 }
 
 /// Values for −128 to 127.

@@ -121,7 +121,8 @@ impl Kind {
     }
 }
 
-/// The narrower of both.
-pub(super) fn within(a: Bounds, b: Bounds) -> Bounds {
-    Bounds { low: a.low.max(b.low), high: a.high.min(b.high).max(a.low.max(b.low)) }
+/// What the bounds `first` are, once `second` bound what is left.
+pub(super) fn within(first: Bounds, second: Bounds) -> Bounds {
+    let bounded = |value: f32| value.max(second.low).min(second.high);
+    Bounds { low: bounded(first.low), high: bounded(first.high) }
 }
