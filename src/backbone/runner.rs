@@ -77,9 +77,13 @@ impl Runner {
 
     /// Computes large steps of a program with so many threads from now on.
     pub(super) fn set_threads(&mut self, plan: &Plan, count: usize) -> Result<(), BackboneError> {
-        if let (Runner::Program { machine, .. }, Plan::Program(prepared)) = (self, plan) {
-            let more = Machine::with_threads(Arc::clone(prepared), count);
-            **machine = more.map_err(|e| BackboneError::Program(e.to_string()))?;
+        match (self, plan) {
+            (Runner::Program { machine, .. }, Plan::Program(prepared)) => {
+                let more = Machine::with_threads(Arc::clone(prepared), count);
+                **machine = more.map_err(|e| BackboneError::Program(e.to_string()))?;
+            }
+            #[cfg(feature = "onnx")]
+            _ => {}
         }
         Ok(())
     }
