@@ -10,7 +10,7 @@ use shelfwatch_network::{
 };
 
 /// Side of the input, input and output channels, side of the window, stride, groups.
-const LAYERS: [[u32; 6]; 22] = [
+const LAYERS: [[u32; 6]; 25] = [
     [224, 3, 32, 3, 2, 1],
     [112, 32, 32, 3, 1, 32],
     [112, 16, 96, 1, 1, 1],
@@ -33,6 +33,9 @@ const LAYERS: [[u32; 6]; 22] = [
     [112, 32, 64, 1, 1, 1],
     [32, 24, 144, 1, 1, 1],
     [1, 1024, 1000, 1, 1, 1],
+    [7, 1024, 1024, 1, 1, 1],
+    [7, 960, 160, 1, 1, 1],
+    [14, 576, 96, 1, 1, 1],
 ];
 
 fn tensor(side: u32, channels: u32, element: Element) -> Tensor {
