@@ -6,6 +6,7 @@ use crate::gather::Gather;
 use crate::kernel::paired::Pair;
 use crate::kernel::{Convolve, DepthwiseBytes, DepthwiseRow, Kernels};
 use crate::lines::Lines;
+use crate::packing::{one_each, without_excess};
 use crate::paired::Paired;
 use crate::program::{Bounds, Element, Product, Tensor, Weights};
 
@@ -61,11 +62,7 @@ impl Depthwise {
         let taps = product.window.taps();
         let weights = match (&product.weights, input.element, output.element) {
             (Weights::Bytes { values, bias, factors }, Element::Byte { zero: padding }, Element::Byte { zero }) => {
-                let bias: Vec<i32> = values
-                    .chunks_exact(taps)
-                    .zip(bias)
-                    .map(|(w, b)| b - i32::from(padding) * w.iter().map(|&w| i32::from(w)).sum::<i32>())
-                    .collect();
+                let bias = without_excess(bias, values, taps, padding.into());
                 let paired = match kernels.depthwise {
                     DepthwiseBytes::Paired { loops, .. } => Paired::new(loops, product, &bias, input, output),
                     _ => None,
@@ -74,7 +71,7 @@ impl Depthwise {
                     Packed::Paired(paired)
                 } else {
                     let by_tap = transposed(values, taps, channels);
-                    let factors = if factors.len() == 1 { vec![factors[0]; channels] } else { factors.clone() };
+                    let factors = one_each(factors, channels);
                     let taps = match kernels.depthwise {
                         DepthwiseBytes::Wide { pack, convolve } | DepthwiseBytes::Paired { pack, convolve, .. } => {
                             Taps::Wide(pack(&by_tap, taps, channels), convolve)

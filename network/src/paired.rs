@@ -82,7 +82,8 @@ impl Paired {
                 }
             })
             .collect();
-        let whole = |bound: f32| (bound + f32::from(zero)) as i8;
+        // Rounding keeps the order: it is all the same whether the bound or the result is rounded.
+        let whole = |bound: f32| (bound.round_ties_even() + f32::from(zero)) as i8;
         Some(Paired {
             convolve,
             window: product.window,
