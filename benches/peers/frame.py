@@ -115,6 +115,7 @@ def measure(arguments, facts):
             name = f"{name}, draft" if draft else name
             shelf = folder / f"{pathlib.Path(name).name}.shelf"
             fit(arguments.shelfwatch, model, good, size, mean, std, draft, shelf)
+            rounds.share(1)
             with rounds.Runner([arguments.frame_pace, shelf, *frames]) as ours:
                 classes = [reading["class"] for reading in ours.facts]
                 times, busy = rounds.in_turn(ours, rounds.Local(pipeline.verdict, frames), arguments.rounds)

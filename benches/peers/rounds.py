@@ -10,7 +10,13 @@ import time
 
 ROUND = 0.4  # seconds that one program runs in one round
 MOST = 50  # runs in one round
+PROCESSORS = os.sched_getaffinity(0)  # those that there are
 BUSY = 0.9  # a program's processor time by the time that passed, below which it was interrupted
+
+
+def share(threads):
+    """Keeps this process and those that it starts on so many processors: a virtual machine's are not equally fast."""
+    os.sched_setaffinity(0, sorted(PROCESSORS)[:threads])
 
 
 class Runner:

@@ -81,6 +81,7 @@ def measure(arguments):
     print(f"{'network':36} {'threads':>7} {'ours ms':>8} {'ORT ms':>9} {'ratio':>6}  {'quartiles':>11}   agreement")
     taken = []
     for name, file in files(arguments).items():
+        rounds.share(None)
         agreed = agreement(arguments.pace, file)
         if not agreed["exact"]["correlation"] > ALIKE:
             raise SystemExit(f"{name}: both do not compute the same ({agreed['exact']}); its times would say nothing")
@@ -90,6 +91,7 @@ def measure(arguments):
             # One thread is what pace takes without being asked.
             asked = ["--threads", threads] if threads > 1 else []
             peer = [sys.executable, HERE / "ort_pace.py", file, "--threads", threads]
+            rounds.share(threads)
             with rounds.Runner([arguments.pace, file, *asked]) as ours, rounds.Runner(peer) as theirs:
                 times, busy = rounds.in_turn(ours, theirs, arguments.rounds)
                 loads = {"ours_load_ms": ours.facts["load_ms"], "peer_load_ms": theirs.facts["load_ms"]}
