@@ -102,6 +102,11 @@ impl Machine {
         }
     }
 
+    /// Threads that compute one image.
+    pub fn threads(&self) -> usize {
+        self.lanes.len()
+    }
+
     /// Measures each step from now on.
     pub fn measure(&mut self) {
         self.times = Some(vec![Duration::ZERO; self.prepared.steps.len()]);

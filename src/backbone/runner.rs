@@ -78,6 +78,8 @@ impl Runner {
     /// Computes large steps of a program with so many threads from now on.
     pub(super) fn set_threads(&mut self, plan: &Plan, count: usize) -> Result<(), BackboneError> {
         match (self, plan) {
+            // Its memory and its threads are made anew only where their number changes.
+            (Runner::Program { machine, .. }, _) if machine.threads() == count.max(1) => {}
             (Runner::Program { machine, .. }, Plan::Program(prepared)) => {
                 let more = Machine::with_threads(Arc::clone(prepared), count);
                 **machine = more.map_err(|e| BackboneError::Program(e.to_string()))?;
