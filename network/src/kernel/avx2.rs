@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm256_max_ps, _mm256_min_ps, _mm256_set1_epi32, _mm256_set1_ps, _mm256_storeu_ps, _mm256_storeu_si256,
 };
 
-use super::avx2_panel::{COLUMNS, ROWS, multiply_add, multiply_add_real, panels};
+use super::avx2_panel::{COLUMNS, ROWS, integer_products, multiply_add, multiply_add_real, panels};
 use super::{
     Bytes, DepthwiseBytes, Finish, Kernels, Operands, Shape, Sum, avx2_depthwise, avx2_depthwise_real, avx2_finish,
     avx2_paired, avx2_sliding, avx2_winograd, plain,
@@ -68,34 +68,7 @@ recompiled! {
     greatest(bytes: &[i8], out: &mut [i8]);
 }
 
-#[target_feature(enable = "avx2,fma")]
-fn tile(operands: &Operands<'_, i16, i16, i32>, sums: &mut [i32]) {
-    operands.check(SHAPE, sums);
-    // SAFETY: asserted above.
-    unsafe { panels!(operands.rows, tile_panel(operands, sums.as_mut_ptr())) }
-}
-
-/// # Safety
-/// `operands` is checked, and `sums` holds 16 values per row.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tile_panel<const R: usize>(first: usize, operands: &Operands<'_, i16, i16, i32>, sums: *mut i32) {
-    let Operands { left, stride, right, length, start, .. } = *operands;
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut totals = [[_mm256_set1_epi32(0); 2]; R];
-        for (r, total) in totals.iter_mut().enumerate() {
-            let place = start.map_or(sums.add((first + r) * COLUMNS).cast_const(), <[i32]>::as_ptr);
-            *total = [_mm256_loadu_si256(place.cast()), _mm256_loadu_si256(place.add(8).cast())];
-        }
-        let totals = multiply_add(totals, left.as_ptr().add(first * stride), stride, right.as_ptr(), length / 2);
-        for (r, total) in totals.into_iter().enumerate() {
-            let place = sums.add((first + r) * COLUMNS);
-            _mm256_storeu_si256(place.cast(), total[0]);
-            _mm256_storeu_si256(place.add(8).cast(), total[1]);
-        }
-    }
-}
+integer_products!("avx2,fma", i16);
 
 /// One row by columns of bytes.
 #[target_feature(enable = "avx2,fma")]
@@ -145,37 +118,6 @@ unsafe fn tile_real_panel<const R: usize>(first: usize, operands: &Operands<'_, 
             _mm256_storeu_ps(place, total[0]);
             _mm256_storeu_ps(place.add(8), total[1]);
         }
-    }
-}
-
-#[target_feature(enable = "avx2,fma")]
-fn strip(operands: &Operands<'_, i16, i16, i32>, finish: &Finish<'_>, out: &mut [i8]) {
-    let bias = operands.start.unwrap_or_default();
-    operands.check_reading(SHAPE);
-    finish.check(COLUMNS, operands.rows, out);
-    assert!(bias.len() >= COLUMNS, "too few columns");
-    // SAFETY: asserted above.
-    unsafe { panels!(operands.rows, strip_panel(operands, bias.as_ptr(), finish, out.as_mut_ptr())) }
-}
-
-/// # Safety
-/// `operands` is checked, `bias` and the factors hold 16 values, `out` holds `columns` values for each row.
-#[inline]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn strip_panel<const R: usize>(
-    first: usize,
-    operands: &Operands<'_, i16, i16, i32>,
-    bias: *const i32,
-    finish: &Finish<'_>,
-    out: *mut i8,
-) {
-    let Operands { left, stride, right, length, .. } = *operands;
-    // SAFETY: as the caller promises.
-    unsafe {
-        let bias = [_mm256_loadu_si256(bias.cast()), _mm256_loadu_si256(bias.add(8).cast())];
-        let left = left.as_ptr().add(first * stride);
-        let totals = multiply_add([bias; R], left, stride, right.as_ptr(), length / 2);
-        avx2_finish::rows(&totals, finish, out.add(first * finish.stride));
     }
 }
 

@@ -177,3 +177,86 @@ macro_rules! panels {
     }};
 }
 pub(super) use panels;
+
+/// The tile and the strip of integers for a kind of processor, from the `SHAPE`, the `multiply_add` and the instructions
+/// that it names.
+macro_rules! integer_products {
+    ($features:literal, $value:ty) => {
+        #[target_feature(enable = $features)]
+        fn tile(operands: &Operands<'_, $value, $value, i32>, sums: &mut [i32]) {
+            operands.check(SHAPE, sums);
+            // SAFETY: asserted above.
+            unsafe { panels!(operands.rows, tile_panel(operands, sums.as_mut_ptr())) }
+        }
+
+        /// # Safety
+        /// `operands` is checked, and `sums` holds 16 values per row.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn tile_panel<const R: usize>(
+            first: usize,
+            operands: &Operands<'_, $value, $value, i32>,
+            sums: *mut i32,
+        ) {
+            let Operands { left, stride, right, length, start, .. } = *operands;
+            // SAFETY: as the caller promises.
+            unsafe {
+                let mut totals = [[std::arch::x86_64::_mm256_setzero_si256(); 2]; R];
+                for (r, total) in totals.iter_mut().enumerate() {
+                    let place = start.map_or(sums.add((first + r) * COLUMNS).cast_const(), <[i32]>::as_ptr);
+                    *total = [
+                        std::arch::x86_64::_mm256_loadu_si256(place.cast()),
+                        std::arch::x86_64::_mm256_loadu_si256(place.add(8).cast()),
+                    ];
+                }
+                let totals = multiply_add(
+                    totals,
+                    left.as_ptr().add(first * stride),
+                    stride,
+                    right.as_ptr(),
+                    length / SHAPE.depth,
+                );
+                for (r, total) in totals.into_iter().enumerate() {
+                    let place = sums.add((first + r) * COLUMNS);
+                    std::arch::x86_64::_mm256_storeu_si256(place.cast(), total[0]);
+                    std::arch::x86_64::_mm256_storeu_si256(place.add(8).cast(), total[1]);
+                }
+            }
+        }
+
+        #[target_feature(enable = $features)]
+        fn strip(operands: &Operands<'_, $value, $value, i32>, finish: &Finish<'_>, out: &mut [i8]) {
+            let bias = operands.start.unwrap_or_default();
+            operands.check_reading(SHAPE);
+            finish.check(COLUMNS, operands.rows, out);
+            assert!(bias.len() >= COLUMNS, "too few columns");
+            // SAFETY: asserted above.
+            unsafe { panels!(operands.rows, strip_panel(operands, bias.as_ptr(), finish, out.as_mut_ptr())) }
+        }
+
+        /// # Safety
+        /// `operands` is checked, `bias` and the factors hold 16 values, `out` holds `columns` values for each row.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn strip_panel<const R: usize>(
+            first: usize,
+            operands: &Operands<'_, $value, $value, i32>,
+            bias: *const i32,
+            finish: &Finish<'_>,
+            out: *mut i8,
+        ) {
+            let Operands { left, stride, right, length, .. } = *operands;
+            // SAFETY: as the caller promises.
+            unsafe {
+                let bias = [
+                    std::arch::x86_64::_mm256_loadu_si256(bias.cast()),
+                    std::arch::x86_64::_mm256_loadu_si256(bias.add(8).cast()),
+                ];
+                let left = left.as_ptr().add(first * stride);
+                let totals = multiply_add([bias; R], left, stride, right.as_ptr(), length / SHAPE.depth);
+                $crate::kernel::avx2_finish::rows(&totals, finish, out.add(first * finish.stride));
+            }
+        }
+    };
+}
+pub(super) use integer_products;
